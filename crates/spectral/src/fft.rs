@@ -17,6 +17,7 @@ pub struct Fft<T: Real> {
 }
 
 /// Working memory of one thread for one [`Fft`].
+#[derive(Debug)]
 pub struct FftScratch<T: Real> {
     /// `P` samples.
     pub time: Vec<T>,

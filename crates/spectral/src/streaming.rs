@@ -71,6 +71,11 @@ impl<T: Real> PhasorBlock<T> {
         self.first_time
     }
 
+    /// Harmonics `N`.
+    pub fn harmonics(&self) -> usize {
+        self.harmonics
+    }
+
     /// Samples `F` that the block is for.
     pub fn samples(&self) -> usize {
         self.samples
