@@ -237,7 +237,7 @@ fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (
     let (exact_keys, exact_values): (Vec<T>, Vec<T>) = (cast(&exact_keys), cast(&noise.vec(exact_tokens * dim)));
     let scale = 1.0 / (dim as f64).sqrt();
 
-    let q = Queries { rows: &queries, dim, tokens: shape.rows, scale: T::of(scale) };
+    let q = Queries { rows: &queries, dim, tokens: shape.rows, first: 0, scale: T::of(scale) };
     let fft = Fft::<T>::new(middle.period);
     let (key_mean, value_mean) = (cast::<T>(&middle.keys.mean), cast::<T>(&middle.values.mean));
     let region = FourierRegion {
@@ -321,7 +321,7 @@ proptest! {
             }).collect()
         };
         let q: Vec<f64> = q64.clone();
-        let queries = Queries { rows: &q, dim, tokens: n, scale: 0.7 };
+        let queries = Queries { rows: &q, dim, tokens: n, first: 0, scale: 0.7 };
         let mut state = AttnRows::new(heads * n, dim);
         attend_exact(Isa::detect(), queries, ExactRegion { keys: &k64, values: &v64 }, mask, &mut ExactScratch::default(), &mut state.all());
         prop_assert!(error(state.finish(), &expected(&k64, &v64), 1e-2) < 1e-12);
@@ -342,7 +342,7 @@ proptest! {
         let mut noise = Noise(seed);
         let q: Vec<f64> = noise.vec(dim).iter().map(|v| v * size).collect();
         let (k, v) = (noise.vec(tokens * dim), noise.vec(tokens * dim));
-        let queries = Queries { rows: &q, dim, tokens: 1, scale: 1.0 };
+        let queries = Queries { rows: &q, dim, tokens: 1, first: 0, scale: 1.0 };
         let part = |from: usize, to: usize| {
             let mut state = AttnRows::new(1, dim);
             let region = ExactRegion { keys: &k[from * dim..to * dim], values: &v[from * dim..to * dim] };
@@ -372,7 +372,7 @@ fn stored<S: Element>(
     expected: &dyn Fn(&[f64], &[f64]) -> Vec<f64>,
 ) -> f64 {
     let (keys, values): (Vec<S>, Vec<S>) = (cast(k), cast(v));
-    let queries = Queries { rows: q, dim, tokens: n, scale: 0.7 };
+    let queries = Queries { rows: q, dim, tokens: n, first: 0, scale: 0.7 };
     let mut state = AttnRows::new(queries.count(), dim);
     attend_exact(
         isa,
@@ -405,7 +405,7 @@ fn run_shifted(isa: Isa, shape: &Shape, shift: f64) -> (Vec<f64>, Vec<f64>) {
     let middle = Middle::<f32>::new(shape, 0.0, &mut Noise(shape.seed));
     let dim = middle.dim;
     let queries: Vec<f32> = cast(&Noise(!shape.seed).vec(4 * dim));
-    let q = Queries { rows: &queries, dim, tokens: 2, scale: 0.4 };
+    let q = Queries { rows: &queries, dim, tokens: 2, first: 0, scale: 0.4 };
     let fft = Fft::<f32>::new(middle.period);
     let mean: Vec<f32> = middle.keys.mean.iter().map(|m| (m + shift) as f32).collect();
     let value_mean = cast::<f32>(&middle.values.mean);

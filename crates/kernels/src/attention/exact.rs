@@ -77,7 +77,12 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
         let length = if rows < MANY_ROWS { SHORT_BLOCK } else { LONG_BLOCK };
         scratch.block.resize(length * dim, T::zero());
         scratch.scores.resize(rows * length, T::zero());
-        for first in (0..tokens).step_by(length) {
+        let hidden_from_all = match mask {
+            Mask::None => 0,
+            Mask::Causal => (0..rows).map(|r| q.later(r)).min().unwrap_or(0),
+        };
+        let tokens_seen = tokens.saturating_sub(hidden_from_all);
+        for first in (0..tokens_seen).step_by(length) {
             let count = length.min(tokens - first);
             let block = &mut scratch.block[..count * dim];
             let scores = &mut scratch.scores[..rows * count];
@@ -113,7 +118,7 @@ fn weigh<T: Number>(q: Queries<'_, T>, mask: Mask, left: usize, scores: &mut [T]
     let rows = q.count();
     let count = scores.len() / rows;
     for r in 0..rows {
-        let hidden = if mask == Mask::Causal { q.tokens - 1 - r % q.tokens } else { 0 };
+        let hidden = if mask == Mask::Causal { q.later(r) } else { 0 };
         let seen = left.saturating_sub(hidden).min(count);
         let (visible, masked) = scores[r * count..(r + 1) * count].split_at_mut(seen);
         masked.fill(T::zero());

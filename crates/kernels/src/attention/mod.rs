@@ -11,8 +11,10 @@ pub struct Queries<'a, T> {
     pub rows: &'a [T],
     /// Head dims `D`.
     pub dim: usize,
-    /// Tokens being computed; row `r` is token `r % tokens`.
+    /// Tokens being computed; row `r` is token `(first + r) % tokens`.
     pub tokens: usize,
+    /// Place of the first row among all rows of the group; 0 unless this is a slice.
+    pub first: usize,
     /// What dot products are multiplied with, usually `1 / sqrt(D)`.
     pub scale: T,
 }
@@ -28,8 +30,13 @@ impl<'a, T: Copy> Queries<'a, T> {
         self.rows.len() / self.dim
     }
 
-    /// Rows `from .. to`. They keep their place among the tokens only if `from` is a multiple of `tokens`.
+    /// Rows `from .. to`.
     pub fn slice(&self, from: usize, to: usize) -> Self {
-        Queries { rows: &self.rows[from * self.dim..to * self.dim], ..*self }
+        Queries { rows: &self.rows[from * self.dim..to * self.dim], first: self.first + from, ..*self }
+    }
+
+    /// How many of the tokens being computed come after row `r`'s own.
+    pub fn later(&self, r: usize) -> usize {
+        self.tokens - 1 - (self.first + r) % self.tokens
     }
 }
