@@ -22,7 +22,7 @@ CHUNK = 16
 
 
 def compare_chunk(first, second):
-    """Per-position (agreement, KL, largest difference) of two float64 chunks."""
+    """(agreement, KL, largest difference) of each position of two chunks."""
     probability = np.exp(first)
     # exp(-inf) * (-inf) is not a number; such terms are zero by convention.
     with np.errstate(invalid="ignore"):

@@ -16,8 +16,9 @@ band a channel is one real dim:
 with w_0 = 1, w_n = 2, but 1 for n = P/2 of an even P, which has no mirror
 image. In the carrier band a channel is one rotary pair, z = x_i + j x_(i+D/2):
 
-    Z_n = sum_t z'_t exp(-2 pi j n t / P),      n = c-(N-1) .. c+(N-1)
-    z^_t = mu + (1/P) sum_n Z_n exp(2 pi j n t / P),    c = round(theta_i P/2pi)
+    Z_n = sum_t z'_t exp(-2 pi j n t / P),           n = c-(N-1) .. c+(N-1)
+    z^_t = mu + (1/P) sum_n Z_n exp(2 pi j n t / P)
+    c = round(theta_i P / 2 pi)
 
 If 2N - 1 > P these bins would come round again; then each of the P bins is
 taken once. The mean is that of the first `sealed` tokens and 0 of none.

@@ -131,11 +131,9 @@ def some_rows(x):
 
 def attention(case, given, k, v):
     """The outputs of attention over all regions and over the middle."""
-    everything = (
-        np.concatenate([given[f"sink_{name}"], middle, given[f"window_{name}"]])
-        for name, middle in (("k", k), ("v", v))
-    )
-    out, lse = fourier_cache.attend(given["q"], *everything)
+    all_k = np.concatenate([given["sink_k"], k, given["window_k"]])
+    all_v = np.concatenate([given["sink_v"], v, given["window_v"]])
+    out, lse = fourier_cache.attend(given["q"], all_k, all_v)
     result = {"out": out, "lse": lse}
     if case["M"]:
         out, lse = fourier_cache.attend(given["q"], k, v)

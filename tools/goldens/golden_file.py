@@ -27,7 +27,10 @@ def to_text(content):
 
 def entry_text(value):
     """A list of lists or of objects gets one line an item; the rest one."""
-    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
+    nested = isinstance(value, list) and any(
+        isinstance(item, (list, dict)) for item in value
+    )
+    if nested:
         rows = ",\n".join(compact(row) for row in value)
         return f"[\n{rows}\n]"
     return compact(value)
