@@ -98,7 +98,7 @@ impl WeightType {
     /// Bytes of a row of `cols` weights; `None` if that is no whole number of blocks, or if the
     /// number does not fit.
     pub const fn row_bytes(self, cols: usize) -> Option<usize> {
-        if cols % self.block_len() != 0 {
+        if !cols.is_multiple_of(self.block_len()) {
             return None;
         }
         (cols / self.block_len()).checked_mul(self.block_bytes())
