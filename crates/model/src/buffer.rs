@@ -1,5 +1,6 @@
 //! The bytes of a model file: mapped into memory, or owned.
 
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +10,9 @@ use memmap2::Mmap;
 use crate::error::ModelError;
 
 /// Bytes shared by all who read weights from them; cloning copies nothing.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Buffer(Arc<Storage>);
 
-#[derive(Debug)]
 enum Storage {
     Mapped(Mmap),
     Owned(Vec<u8>),
@@ -50,6 +50,12 @@ impl Buffer {
             Storage::Mapped(map) => map,
             Storage::Owned(bytes) => bytes,
         }
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} bytes)", self.as_slice().len())
     }
 }
 

@@ -1,19 +1,23 @@
-//! An allocator that remembers the largest request, so that tests can see what hostile files get.
+//! An allocator that remembers each thread's largest request, so that tests can see what hostile
+//! files get.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
 struct Watched;
 
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
 
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-// SAFETY: every call is passed on unchanged to the system's allocator.
+// SAFETY: every call is passed on unchanged to the system's allocator; the thread's cell needs
+// neither memory nor a destructor.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        LARGEST.set(LARGEST.get().max(layout.size()));
         // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
@@ -24,7 +28,7 @@ unsafe impl GlobalAlloc for Watched {
     }
 }
 
-/// The largest single request so far, in bytes.
-pub fn largest() -> usize {
-    LARGEST.load(Ordering::Relaxed)
+/// The largest single request of this thread so far, in bytes.
+pub(crate) fn largest() -> usize {
+    LARGEST.get()
 }
