@@ -22,5 +22,6 @@ pub mod matmul;
 pub mod norm;
 pub mod number;
 pub mod oracle;
+pub mod quant;
 pub mod rope;
 pub mod workspace;
