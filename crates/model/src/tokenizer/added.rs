@@ -123,10 +123,7 @@ mod tests {
     fn longest_match_first_and_special_only_when_asked() {
         let text = "a<s><s><s>b<tool>";
         let parsed = added().split(text, true);
-        assert_eq!(
-            parsed,
-            [Text("a"), Token(2), Token(1), Text("b"), Token(3)]
-        );
+        assert_eq!(parsed, [Text("a"), Token(2), Token(1), Text("b"), Token(3)]);
         let plain = added().split(text, false);
         assert_eq!(plain, [Text("a<s><s><s>b"), Token(3)]);
         assert_eq!(added().split("", true), []);

@@ -88,7 +88,9 @@ impl TryFrom<RawMerge> for FileMerge {
         match raw {
             RawMerge::Pair(left, right) => Ok(FileMerge((left, right))),
             RawMerge::Text(text) => {
-                let parts = text.split_once(' ').filter(|(_, right)| !right.contains(' '));
+                let parts = text
+                    .split_once(' ')
+                    .filter(|(_, right)| !right.contains(' '));
                 let (left, right) = parts.ok_or(format!("merge `{text}` is not two tokens"))?;
                 Ok(FileMerge((left.to_owned(), right.to_owned())))
             }
@@ -125,9 +127,10 @@ impl Normalizer {
     /// Steps in order, sequences resolved.
     pub(super) fn flatten(self) -> Vec<Normalizer> {
         match self {
-            Normalizer::Sequence { normalizers } => {
-                normalizers.into_iter().flat_map(Normalizer::flatten).collect()
-            }
+            Normalizer::Sequence { normalizers } => normalizers
+                .into_iter()
+                .flat_map(Normalizer::flatten)
+                .collect(),
             single => vec![single],
         }
     }
@@ -166,9 +169,10 @@ impl PreTokenizer {
     /// Steps in order, sequences resolved.
     pub(super) fn flatten(self) -> Vec<PreTokenizer> {
         match self {
-            PreTokenizer::Sequence { pretokenizers } => {
-                pretokenizers.into_iter().flat_map(PreTokenizer::flatten).collect()
-            }
+            PreTokenizer::Sequence { pretokenizers } => pretokenizers
+                .into_iter()
+                .flat_map(PreTokenizer::flatten)
+                .collect(),
             single => vec![single],
         }
     }
@@ -181,9 +185,18 @@ pub(super) enum Decoder {
     ByteFallback,
     Fuse,
     Metaspace(FileMetaspace),
-    Replace { pattern: Pattern, content: String },
-    Strip { content: char, start: usize, stop: usize },
-    Sequence { decoders: Vec<Decoder> },
+    Replace {
+        pattern: Pattern,
+        content: String,
+    },
+    Strip {
+        content: char,
+        start: usize,
+        stop: usize,
+    },
+    Sequence {
+        decoders: Vec<Decoder>,
+    },
 }
 
 impl Decoder {

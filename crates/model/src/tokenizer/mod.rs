@@ -77,7 +77,10 @@ impl Tokenizer {
         let vocabulary = Vocabulary::new(&spec.tokens, spec.alphabet)?;
         let mut unmergeable = HashMap::new();
         for (id, token) in (0u32..).zip(&spec.tokens) {
-            if let Some(token) = token.as_ref().filter(|t| !spec.mergeable.contains_key(&t.text)) {
+            if let Some(token) = token
+                .as_ref()
+                .filter(|t| !spec.mergeable.contains_key(&t.text))
+            {
                 unmergeable.entry(token.text.clone()).or_insert(id);
             }
         }

@@ -46,7 +46,12 @@ pub(super) struct PreRule {
 impl PreRule {
     /// The rule of that name, or an error that lists the known ones.
     pub(super) fn by_name(name: &str) -> Result<PreRule, TokenizerError> {
-        let rule = |steps| PreRule { steps, nfc: false, ignore_merges: false, adds_bos: false };
+        let rule = |steps| PreRule {
+            steps,
+            nfc: false,
+            ignore_merges: false,
+            adds_bos: false,
+        };
         match name {
             "gpt-2" | "default" | "phi-2" => Ok(rule(vec![byte_level(false, true)])),
             "smollm" | "starcoder" | "refact" => {
@@ -54,10 +59,17 @@ impl PreRule {
             }
             "llama-bpe" | "llama3" | "llama-v3" => {
                 let rule = rule(isolated(LLAMA3)?);
-                Ok(PreRule { ignore_merges: true, adds_bos: true, ..rule })
+                Ok(PreRule {
+                    ignore_merges: true,
+                    adds_bos: true,
+                    ..rule
+                })
             }
             "dbrx" => Ok(rule(isolated(LLAMA3)?)),
-            "qwen2" => Ok(PreRule { nfc: true, ..rule(isolated(QWEN2)?) }),
+            "qwen2" => Ok(PreRule {
+                nfc: true,
+                ..rule(isolated(QWEN2)?)
+            }),
             "deepseek-r1-qwen" => Ok(rule(isolated(QWEN2)?)),
             _ => Err(TokenizerError::UnknownPreTokenizer {
                 found: name.to_owned(),
@@ -118,7 +130,9 @@ fn check_regex(pattern: &str) -> Result<(), String> {
     });
     let product = counted.fold(1u64, |product, n| product.saturating_mul(n.max(1)));
     match product > MAX_REPEATS {
-        true => Err(format!("counted repetitions multiply to more than {MAX_REPEATS}")),
+        true => Err(format!(
+            "counted repetitions multiply to more than {MAX_REPEATS}"
+        )),
         false => Ok(()),
     }
 }
@@ -133,12 +147,20 @@ mod tests {
             assert!(PreRule::by_name(name).is_ok(), "{name}");
         }
         let error = PreRule::by_name("tea-leaves").err().unwrap().to_string();
-        assert!(error.contains("tea-leaves") && error.contains("smollm"), "{error}");
+        assert!(
+            error.contains("tea-leaves") && error.contains("smollm"),
+            "{error}"
+        );
     }
 
     #[test]
     fn costly_patterns_are_refused() {
-        for pattern in ["(a{40}){40}", "(?=(?:a(?=b)){99999999999999999999})x{1001}", "(", "a**("] {
+        for pattern in [
+            "(a{40}){40}",
+            "(?=(?:a(?=b)){99999999999999999999})x{1001}",
+            "(",
+            "a**(",
+        ] {
             let regex = SplitPattern::Regex(pattern.into());
             let split = split(regex, SplitDelimiterBehavior::Isolated, false);
             assert!(split.is_err(), "{pattern}");

@@ -200,7 +200,10 @@ mod tests {
     fn gaps_are_missing_and_limits_hold() {
         let token = |text: &str| {
             let kind = TokenKind::Text;
-            Some(Token { text: text.into(), kind })
+            Some(Token {
+                text: text.into(),
+                kind,
+            })
         };
         let tokens = [token("a"), None, token("Ġb")];
         let vocabulary = Vocabulary::new(&tokens, Alphabet::ByteLevel).unwrap();
