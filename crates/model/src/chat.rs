@@ -25,7 +25,7 @@ const CHATML: &str = "{% for message in messages %}\
     {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /// Longest template accepted, in bytes; the longest in use have some tens of thousands.
-const MAX_SOURCE: usize = 1 << 20;
+const MAX_SOURCE: usize = 1 << 18;
 
 /// Longest prompt that a template may make, in bytes.
 const MAX_OUTPUT: usize = 1 << 28;
@@ -109,8 +109,11 @@ impl ChatTemplate {
             let (found, limit) = (source.len(), MAX_SOURCE);
             return Err(ChatError::TooLong { found, limit });
         }
-        let parsed = functions::environment(None);
-        parsed.template_from_str(source).map_err(|e| syntax(&e))?;
+        on_large_stack(|| {
+            let environment = functions::environment(None);
+            let parsed = environment.template_from_str(source).map(drop);
+            parsed.map_err(|e| syntax(&e))
+        })?;
         Ok(ChatTemplate {
             source: source.to_owned(),
             bos: bos.to_owned(),
@@ -181,8 +184,8 @@ impl ChatTemplate {
     }
 }
 
-/// Values that a template nests thousands deep are printed, compared and freed by recursion, for
-/// which the stack of an ordinary thread is too small.
+/// Templates that nest thousands deep, and values that they nest so, are compiled, printed, compared
+/// and freed by recursion, for which the stack of an ordinary thread is too small.
 fn on_large_stack<T: Send>(
     work: impl FnOnce() -> Result<T, ChatError> + Send,
 ) -> Result<T, ChatError> {

@@ -222,16 +222,12 @@ fn tokens_by_id_and_text() {
     assert_eq!(tokenizer.decode(&[outside, u32::MAX], false), "");
 }
 
-/// A megabyte in the worst shapes: all must come back, and none may take long.
+/// A megabyte in the worst shapes: all must come back, and be split to the end.
 #[test]
 fn long_texts() {
     let prose = GOLDENS.texts[3].repeat(20_000);
-    let texts = [
-        prose,
-        " ".repeat(1_500_000),
-        "a".repeat(300_000),
-        "\n \t".repeat(300_000),
-    ];
+    let blanks = format!("{}the", " ".repeat(499_999));
+    let texts = [prose, blanks, "a".repeat(300_000), "x\n \t".repeat(300_000)];
     let byte_level = byte_level(&GOLDENS.byte_level[0]);
     for text in &texts {
         for tokenizer in [&byte_level, &sentence_piece()] {
@@ -243,6 +239,15 @@ fn long_texts() {
             );
         }
     }
+    let last = byte_level.encode(" the", PARSED).unwrap();
+    assert!(
+        byte_level
+            .encode(&texts[1], PARSED)
+            .unwrap()
+            .ends_with(&last)
+    );
+    let too_long = byte_level.encode(&" ".repeat(500_001), PARSED).unwrap_err();
+    assert!(too_long.to_string().contains("white space"), "{too_long}");
 }
 
 fn stream(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> String {

@@ -32,6 +32,9 @@ use std::collections::HashMap;
 use std::fmt;
 use vocabulary::{Alphabet, TokenKind, Vocabulary};
 
+/// Half of what the library's patterns can take.
+const MAX_BLANK_RUN: usize = 500_000;
+
 /// How a text is to be encoded. The default adds nothing and takes all text literally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EncodeOptions {
@@ -53,6 +56,7 @@ pub struct Tokenizer {
     alphabet: Alphabet,
     space_prefix: SpacePrefix,
     strips_first_space: bool,
+    splits_by_pattern: bool,
     bos: Option<u32>,
     eos: Option<u32>,
     adds_bos: bool,
@@ -87,6 +91,7 @@ impl Tokenizer {
         Ok(Tokenizer {
             vocabulary,
             unmergeable,
+            splits_by_pattern: !spec.pre_tokenizers.is_empty(),
             pipeline: spec.build_pipeline()?,
             added: AddedTokens::new(spec.added)?,
             alphabet: spec.alphabet,
@@ -112,7 +117,8 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// The ids of `text`.
+    /// The ids of `text`. An error where the beginning-of-sequence token is asked for and there is
+    /// none, or where the text holds a run of more than half a million white-space characters.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         if options.add_bos {
@@ -135,6 +141,9 @@ impl Tokenizer {
         is_first: bool,
         ids: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
+        if self.splits_by_pattern {
+            check_blank_runs(text)?;
+        }
         let text = self.with_spaces(text, is_first);
         let encoding = self.pipeline.encode_fast(text, false);
         let encoding = encoding.map_err(|e| TokenizerError::Library(e.to_string()))?;
@@ -223,6 +232,17 @@ impl Tokenizer {
     pub fn adds_bos(&self) -> bool {
         self.adds_bos
     }
+}
+
+/// Longer runs of white space than any text has a use for would exhaust the backtracking of the
+/// library's patterns, which then silently stop splitting: an error is better than wrong ids.
+fn check_blank_runs(text: &str) -> Result<(), TokenizerError> {
+    let mut run = 0usize;
+    for c in text.chars() {
+        run = if c.is_whitespace() { run + 1 } else { 0 };
+        vocabulary::check_limit("run of white space in characters", run, MAX_BLANK_RUN)?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Tokenizer {

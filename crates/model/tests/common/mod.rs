@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use std::path::PathBuf;
 
 /// A cached model's file, if it has been fetched.
-pub fn cached_model(name: &str) -> Option<PathBuf> {
+pub(crate) fn cached_model(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     Some(cache.join("fourier-kv-models").join(name)).filter(|path| path.exists())
@@ -16,16 +16,16 @@ pub fn cached_model(name: &str) -> Option<PathBuf> {
 
 /// A metadata value, as far as tokenizers need it.
 #[derive(Debug, Clone)]
-pub enum Field {
+pub(crate) enum Field {
     Number(f64),
     Text(String),
     List(Vec<Field>),
 }
 
-pub struct Metadata(HashMap<String, Field>);
+pub(crate) struct Metadata(HashMap<String, Field>);
 
 impl Metadata {
-    pub fn read(path: &PathBuf) -> Metadata {
+    pub(crate) fn read(path: &PathBuf) -> Metadata {
         let mut reader = BufReader::new(File::open(path).unwrap());
         let _magic_and_version: [u8; 8] = bytes(&mut reader);
         let _tensors = u64::from_le_bytes(bytes(&mut reader));
@@ -38,7 +38,7 @@ impl Metadata {
         Metadata(fields.collect())
     }
 
-    pub fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         match self.0.get(key)? {
             Field::Text(text) => Some(text.clone()),
             _ => None,
@@ -59,7 +59,7 @@ impl Metadata {
         }
     }
 
-    pub fn vocabulary(&self) -> GgufVocabulary {
+    pub(crate) fn vocabulary(&self) -> GgufVocabulary {
         let key = |name: &str| format!("tokenizer.ggml.{name}");
         let texts = |name| {
             self.list(&key(name), |f| match f {
