@@ -18,6 +18,7 @@ pub mod attention;
 pub mod element;
 pub mod isa;
 pub mod lanes;
+pub mod linear;
 pub mod matmul;
 pub mod norm;
 pub mod number;

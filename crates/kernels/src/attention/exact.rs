@@ -11,7 +11,7 @@ use crate::attention::state::AttnRowsMut;
 use crate::element::{Element, load_all};
 use crate::isa::{Fma, Isa, Operation};
 use crate::lanes;
-use crate::matmul::{View, multiply};
+use crate::matmul::{ColumnsMut, View, multiply};
 use crate::number::Number;
 
 /// Keys and values of `T` tokens of one head, each `[T][D]`.
@@ -102,7 +102,7 @@ fn score<F: Fma, T: Number>(q: Queries<'_, T>, keys: &[T], scores: &mut [T]) {
     let count = keys.len() / dim;
     if rows >= MANY_ROWS {
         let keys = View::new(keys, count, dim).transposed();
-        return multiply(View::new(q.rows, rows, dim), keys, scores, count, false);
+        return multiply(View::new(q.rows, rows, dim), keys, &mut ColumnsMut::new(scores, rows, count), false);
     }
     for r in 0..rows {
         for (t, key) in keys.chunks_exact(dim).enumerate() {
@@ -139,7 +139,7 @@ fn accumulate<F: Fma, T: Number>(weights: &[T], values: &[T], state: &mut AttnRo
     let count = values.len() / dim;
     if rows >= MANY_ROWS {
         let (weights, values) = (View::new(weights, rows, count), View::new(values, count, dim));
-        return multiply(weights, values, state.outputs(), dim, true);
+        return multiply(weights, values, &mut ColumnsMut::new(state.outputs(), rows, dim), true);
     }
     for r in 0..rows {
         let row = state.row(r);

@@ -1,0 +1,88 @@
+"""Texts that the tokenizer goldens encode: ordinary ones, and those that split oddly."""
+
+TEXTS = [
+    # Prose.
+    "",
+    "a",
+    " ",
+    "The harbour was quiet, and nobody had lit the lamp.",
+    "It's late; we'll go, they've gone, I'd stay, you're right, 'tis so, he'S, WE'LL, I'M, can't",
+    "\u201cCurly quotes,\u201d she said \u2014 and left\u2026 \u2018Well!\u2019",
+    "Hyphen-ated, under_scored, CamelCased, and an e-mail: someone@example.org.",
+    "UPPER lower Title \u01c5 \u1e9e \u00df \u017f '\u017f 'S \u212a",
+    "internationalisation antidisestablishmentarianism zzzzzzzzzzqqqqqqxxxx",
+    # White space.
+    "  two leading spaces",
+    "trailing spaces   ",
+    "a  b   c    d     e      f       g        h",
+    "one\ttab\t\ttwo\t\t\tthree",
+    "line\nline\n\nline\n\n\nline\r\nline\r\n\r\nend\r",
+    " \n \n  \n\t\n x",
+    "\n",
+    "\n\n\n",
+    "        return x\n            else:\n\t\tpass\n",
+    " " * 17 + "x" + " " * 64,
+    "no\u00a0break\u2003em\u200bzero\u202fnarrow\u3000wide\u0085next\u2028line\u2029par",
+    "\x0b\x0c\x1c\x1d\x1e\x1f end",
+    # Digits and signs.
+    "0 1 12 123 1234 12345 123456 1234567890",
+    "3.14159, 1e-9, 0xDEADBEEF, 1_000_000, 50%, \u00a320, $1,234.56, 12:30:05",
+    "\u0661\u0662\u0663 \u0967\u0968\u0969 \u00b2\u00b3\u2075 \u00bd\u00be \u2167 \u2460\u2461 \uff11\uff12\uff13",
+    "a1b22c333d4444 v2.0.1-rc3",
+    "!!! ??? ... --- === *** ((([[[{{{<<<>>>}}}]]])))",
+    "!\n?\n\n.;\r\n$$\n#",
+    "a+b=c; a-b; a*b; a/b; a^b; a|b; a&b; ~a; a<b; a>b",
+    # Code.
+    "def f(x: int) -> int:\n    \"\"\"Twice.\"\"\"\n    return x * 2  # done\n",
+    "fn main() { let v: Vec<u8> = b\"\\x00\\xff\".to_vec(); println!(\"{:?}\", v); }",
+    "SELECT a.id, COUNT(*) FROM t AS a WHERE a.name LIKE '%x%' GROUP BY 1;",
+    "<div class=\"a b\"><p>Hi&nbsp;there</p><!-- no --></div>",
+    "for (int i = 0; i < n; ++i) { if (!p[i]) continue; s += p[i] ? 1 : 0; }",
+    "https://example.org/a/b?c=d&e=f%20g#h",
+    "\\begin{align} \\frac{1}{2} &= \\sum_{i=0}^{n} x_i \\end{align}",
+    # Other scripts.
+    "\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u53bb\u6563\u6b65\u5427\u3002",
+    "\u65e5\u672c\u8a9e\u306e\u6587\u7ae0\u3067\u3059\u3002\u30ab\u30bf\u30ab\u30ca\u3082\u3002",
+    "\ud55c\uad6d\uc5b4 \ubb38\uc7a5\uc785\ub2c8\ub2e4.",
+    "\u1112\u1161\u11ab\u1100\u116e\u11a8 decomposed",
+    "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u0401\u043b\u043a\u0430 \u0438 \u0451\u0436.",
+    "\u0393\u03b5\u03b9\u03ac \u03c3\u03bf\u03c5, \u03ba\u03cc\u03c3\u03bc\u03b5",
+    "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645",
+    "\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902 \u0932\u093f\u0916\u093e",
+    "\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22\u0e44\u0e21\u0e48\u0e21\u0e35\u0e0a\u0e48\u0e2d\u0e07\u0e27\u0e48\u0e32\u0e07",
+    "caf\u00e9 cafe\u0301 na\u00efve \u00c5 \u212b A\u030a \ufb01\ufb02 \u0149",
+    "mixed\u4e2d\u6587and\u0440\u0443\u0441\u0441\u043a\u0438\u0439and\u0639\u0631\u0628\u064a 123\u6587\u5b57456",
+    # Emoji and the odd corners of Unicode.
+    "\U0001f600 \U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1eb\U0001f1f7 \u2764\ufe0f 1\ufe0f\u20e3",
+    "\U0001f600\U0001f600\U0001f600text\U0001f680",
+    "\U0001d518\U0001d52b\U0001d526 \U00020000 \U0010ffff \ufffd \ufeffbom \ue000",
+    "z\u0334\u0351a\u0321\u030al\u0338\u0313g\u0337\u030fo\u0336\u0302",
+    "\u0000nul\u0000 \u007f \u0080\u009f",
+    "\u2581under\u2581block \u2581\u2581 \u0120G\u010aC",
+    # What looks like a special token.
+    "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n",
+    "<|endoftext|>",
+    "a<|im_end|>b <|im_end|> c<|im_end|>",
+    "<|im_start|><|im_start|><|im_end|",
+    "<s>[INST] Hi [/INST] </s><unk><pad>",
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>",
+    "<tool_call>{\"name\": \"f\"}</tool_call> <|fim_prefix|>x<|fim_suffix|> <repo_name>r<file_sep>",
+    "<0x0A> <0xE4><0xB8> <0xZZ>",
+    "[PAD151665] [PAD151700]",
+    # Long runs.
+    "ab" * 120,
+    "=" * 75 + "\n" + "-" * 33 + "\n" + "\u4e00" * 20,
+]
+
+# Text to train the small vocabularies on.
+TRAINING = [
+    "The lamp in the harbour was lit by the old keeper, who walked there every evening.",
+    "There were three ships and thirty sailors; they sailed when the weather was better.",
+    "It's what they'd have wanted, and that's what we'll do. We're there, aren't we?",
+    "def function(first, second):\n    return first + second\n\n\nfor item in items:\n    print(item)\n",
+    "1 12 123 1234 2024 1999 100 1000 10000 3.14 2.71",
+    "na\u00efve caf\u00e9 r\u00e9sum\u00e9 \u041f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440 \u4eca\u5929\u5929\u6c14\u5f88\u597d",
+    "aaaa aaa aa a bbbb bbb bb b abab ababab abababab",
+    "   indented    text     with      runs       of        spaces",
+] * 4
