@@ -28,5 +28,12 @@ fn from_hex(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         return Err("half a byte".into());
     }
     let pairs = (0..digits.len()).step_by(2);
-    pairs.map(|i| Ok(u8::from_str_radix(digits.get(i..i + 2).ok_or("not hex")?, 16)?)).collect()
+    pairs
+        .map(|i| {
+            Ok(u8::from_str_radix(
+                digits.get(i..i + 2).ok_or("not hex")?,
+                16,
+            )?)
+        })
+        .collect()
 }
