@@ -1,13 +1,13 @@
 //! Turns the seeds (`seeds/TARGET/NAME.hex`, text) into a corpus (`corpus/TARGET/NAME`, bytes).
 //!
-//! `cargo run --example make_corpus`, in this folder.
+//! `cargo run -p make_corpus`, in the folder `fuzz`.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for target in fs::read_dir(folder.join("seeds"))? {
         let target = target?;
         let corpus = folder.join("corpus").join(target.file_name());
