@@ -6,6 +6,8 @@
 //! (portable, AVX2, AVX-512): Q8_0 6, 17, 19; Q4_1 4, 11, 12; Q5_0 3, 7, 9; Q4_K 3, 10, 17;
 //! Q6_K 3, 6, 11; BF16 4, 23, 27.
 
+#![allow(clippy::print_stdout)] // its report is what it is for
+
 use std::time::Instant;
 
 use fourier_kv_kernels::isa::Isa;

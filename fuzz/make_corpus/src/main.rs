@@ -1,13 +1,13 @@
 //! Turns the seeds (`seeds/TARGET/NAME.hex`, text) into a corpus (`corpus/TARGET/NAME`, bytes).
 //!
-//! `cargo run --example make_corpus`, in this folder.
+//! `cargo run -p make_corpus`, in the folder `fuzz`.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for target in fs::read_dir(folder.join("seeds"))? {
         let target = target?;
         let corpus = folder.join("corpus").join(target.file_name());
@@ -28,5 +28,12 @@ fn from_hex(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         return Err("half a byte".into());
     }
     let pairs = (0..digits.len()).step_by(2);
-    pairs.map(|i| Ok(u8::from_str_radix(digits.get(i..i + 2).ok_or("not hex")?, 16)?)).collect()
+    pairs
+        .map(|i| {
+            Ok(u8::from_str_radix(
+                digits.get(i..i + 2).ok_or("not hex")?,
+                16,
+            )?)
+        })
+        .collect()
 }
