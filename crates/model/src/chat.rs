@@ -24,8 +24,12 @@ const CHATML: &str = "{% for message in messages %}\
     {% endfor %}\
     {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/// Longest template accepted, in bytes; the longest in use have some tens of thousands.
-const MAX_SOURCE: usize = 1 << 18;
+/// Longest template accepted, in bytes; the longest in use have some twenty thousand.
+const MAX_SOURCE: usize = 1 << 16;
+
+/// Longest tag accepted, in bytes: the library's compiler takes time that grows with the square of an
+/// expression's length. Templates in use have instructions of some thousand bytes in one tag.
+const MAX_TAG: usize = 1 << 13;
 
 /// Longest prompt that a template may make, in bytes.
 const MAX_OUTPUT: usize = 1 << 28;
@@ -57,9 +61,11 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ChatError {
-    /// The template is longer than any in use.
-    #[error("chat template is {found} bytes long, more than the limit of {limit}")]
+    /// The template, or a tag in it, is longer than any in use.
+    #[error("{what} is {found} bytes long, more than the limit of {limit}")]
     TooLong {
+        /// What is too long.
+        what: &'static str,
         /// Its length in bytes.
         found: usize,
         /// The largest length accepted.
@@ -102,10 +108,8 @@ impl ChatTemplate {
     /// A template from its source. `bos` and `eos` are the texts of these tokens, which templates
     /// see as `bos_token` and `eos_token`; empty where the model has none.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<ChatTemplate, ChatError> {
-        if source.len() > MAX_SOURCE {
-            let (found, limit) = (source.len(), MAX_SOURCE);
-            return Err(ChatError::TooLong { found, limit });
-        }
+        check_length("chat template", source.len(), MAX_SOURCE)?;
+        check_length("tag in chat template", longest_tag(source), MAX_TAG)?;
         on_large_stack(|| {
             let environment = functions::environment(None);
             let parsed = environment.template_from_str(source).map(drop);
@@ -166,6 +170,24 @@ impl ChatTemplate {
             Ok(()) => String::from_utf8(out.bytes).map_err(|e| ChatError::Failed { line: 0, reason: e.to_string() }),
         }
     }
+}
+
+fn check_length(what: &'static str, found: usize, limit: usize) -> Result<(), ChatError> {
+    match found <= limit {
+        true => Ok(()),
+        false => Err(ChatError::TooLong { what, found, limit }),
+    }
+}
+
+/// Bytes from the opening of a tag to the next closing, at most. Closings inside text literals make it
+/// less than the truth; they also break up what is dear to compile.
+fn longest_tag(source: &str) -> usize {
+    let ends_at_closing = source.split("%}").flat_map(|part| part.split("}}"));
+    let lengths = ends_at_closing.filter_map(|part| {
+        let opening = part.find("{{").into_iter().chain(part.find("{%")).min()?;
+        Some(part.len() - opening)
+    });
+    lengths.max().unwrap_or(0)
 }
 
 /// Templates that nest thousands deep, and values that they nest so, are compiled, printed, compared

@@ -155,31 +155,22 @@ fn hostile_templates_are_refused_in_time() {
 /// Whether these parse is the library's affair; that none overflows the stack is ours.
 #[test]
 fn deep_templates_do_not_overflow_the_stack() {
-    const LENGTH: usize = 1 << 18;
+    const LONGEST: usize = 1 << 16;
+    const LONGEST_TAG: usize = 1 << 13;
     let blocks = ["{% if x %}", "{% for x in y %}", "{% if x %}{% else %}{% if y %}"];
     for block in blocks {
-        let _ = render(&block.repeat(LENGTH / block.len()), &[]);
+        let _ = render(&block.repeat(LONGEST / block.len()), &[]);
     }
-    for (prefix, suffix) in [
-        ("(", ""),
-        ("-", ""),
-        ("not ", ""),
-        ("[", ""),
-        ("", "+1"),
-        ("", ".y"),
-        ("", "|f"),
-        ("", "[0]"),
-        ("", " is x"),
-        ("x if y else ", ""),
-        ("", "~x"),
-        ("", "**x"),
-        ("", " and x"),
-        ("", "(x)"),
-    ] {
-        let repeats = (LENGTH - 8) / (prefix.len() + suffix.len());
+    let before = ["(", "[", "x if y else ", "-", "not "].map(|prefix| (prefix, ""));
+    let after = [".y", "|f", "[0]", " is x", "(x)", "+1", "~x", "**x", " and x", "+'}}'"];
+    for (prefix, suffix) in before.into_iter().chain(after.map(|suffix| ("", suffix))) {
+        let length = if suffix.contains('}') { LONGEST } else { LONGEST_TAG };
+        let repeats = (length - 8) / (prefix.len() + suffix.len());
         let source = format!("{{{{ {}x{} }}}}", prefix.repeat(repeats), suffix.repeat(repeats));
         let result = render(&source, &[]);
         assert!(!matches!(result, Err(ChatError::TooLong { .. })));
+        let longer = format!("{{{{ x{} }}}}", "+1".repeat(LONGEST_TAG / 2));
+        assert!(matches!(render(&longer, &[]), Err(ChatError::TooLong { .. })));
     }
 }
 

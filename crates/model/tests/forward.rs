@@ -2,7 +2,6 @@
 
 mod common;
 
-
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -169,9 +168,7 @@ fn value_errors_are_weighed_by_the_output_projection() {
     let projection = tensors.iter().find(|t| t.name == "model.layers.1.self_attn.o_proj.weight").unwrap();
     // 6 query heads of 8 dims share 2 key/value heads: dim 3 of head 1 meets the columns of heads 3, 4, 5.
     let columns = [3 * 8 + 3, 4 * 8 + 3, 5 * 8 + 3];
-    let expected: f64 = (0..48)
-        .flat_map(|row| columns.map(|c| projection.values[row * 48 + c].to_f64().powi(2)))
-        .sum();
+    let expected: f64 = (0..48).flat_map(|row| columns.map(|c| projection.values[row * 48 + c].to_f64().powi(2))).sum();
     assert!((f64::from(context.output_energy(1, 1)[3]) - expected).abs() < 1e-5 * expected);
 }
 
