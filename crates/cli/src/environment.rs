@@ -71,23 +71,14 @@ mod tests {
     #[test]
     fn the_cache_folder_follows_xdg_then_home() {
         let expected = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(
-            cache(Some("/x"), Some("/h")),
-            expected("/x/fourier-kv-models")
-        );
-        assert_eq!(
-            cache(Some("rel"), Some("/h")),
-            expected("/h/.cache/fourier-kv-models")
-        );
+        assert_eq!(cache(Some("/x"), Some("/h")), expected("/x/fourier-kv-models"));
+        assert_eq!(cache(Some("rel"), Some("/h")), expected("/h/.cache/fourier-kv-models"));
         assert_eq!(cache(None, None), None);
     }
 
     #[test]
     fn the_hub_address_has_no_slash_at_its_end() {
-        assert_eq!(
-            hub_address(Some("http://127.0.0.1:1//".into())),
-            "http://127.0.0.1:1"
-        );
+        assert_eq!(hub_address(Some("http://127.0.0.1:1//".into())), "http://127.0.0.1:1");
         assert_eq!(hub_address(None), DEFAULT_HUB);
     }
 }

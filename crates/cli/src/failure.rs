@@ -48,9 +48,7 @@ impl Failure {
             Self::Request(RequestError::Text { .. } | RequestError::NoCacheFolder) => EXIT_FAILED,
             Self::Request(_) => EXIT_USAGE,
             Self::Pull(PullError::UnknownModel(_) | PullError::Ambiguous { .. }) => EXIT_USAGE,
-            Self::Pull(PullError::Interrupted) | Self::Doctor(DoctorError::Interrupted) => {
-                EXIT_INTERRUPTED
-            }
+            Self::Pull(PullError::Interrupted) | Self::Doctor(DoctorError::Interrupted) => EXIT_INTERRUPTED,
             Self::Pull(_) | Self::Doctor(_) | Self::Output(_) | Self::CtrlC(_) => EXIT_FAILED,
         }
     }

@@ -24,16 +24,13 @@ fn request(error: &RequestError) -> String {
         RequestError::OutOfRange { option, .. } => {
             return format!("change {option}; 'fourier-kv COMMAND --help' describes it");
         }
-        RequestError::NoEffect {
-            option: "--top-p" | "--top-k",
-            ..
-        } => "add --temperature, for example --temperature 0.8",
+        RequestError::NoEffect { option: "--top-p" | "--top-k", .. } => {
+            "add --temperature, for example --temperature 0.8"
+        }
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
         RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",
         RequestError::UnknownDevice(_) => "use --device cpu",
-        RequestError::SourceOrder { .. } => {
-            "give the sources in the order to try, for example cache,pip"
-        }
+        RequestError::SourceOrder { .. } => "give the sources in the order to try, for example cache,pip",
         RequestError::NoCacheFolder => "set XDG_CACHE_HOME to a folder for fetched models",
         RequestError::EmptyPrompt => "give a question, a text with --file FILE, or both",
         RequestError::StandardInputTwice(_) => "give --file - once",
@@ -48,9 +45,7 @@ fn pull(error: &PullError) -> Option<String> {
     let text = match error {
         PullError::UnknownModel(_) => {
             let aliases = models::aliases();
-            return Some(format!(
-                "use a short name ({aliases}), a .gguf file, a folder, or owner/name on the hub"
-            ));
+            return Some(format!("use a short name ({aliases}), a .gguf file, a folder, or owner/name on the hub"));
         }
         PullError::NoSuchPath(_) => "check the path; owner/name would mean a model on the hub",
         PullError::NotAModel { .. } => "give a .gguf file, or a model's folder",
@@ -59,9 +54,7 @@ fn pull(error: &PullError) -> Option<String> {
             "check the network, set HF_ENDPOINT or HF_TOKEN, choose other sources with \
              --source-order, or fetch the file yourself and give its path"
         }
-        PullError::DiskFull { .. } => {
-            "free some space, or set XDG_CACHE_HOME to a folder on a larger disk"
-        }
+        PullError::DiskFull { .. } => "free some space, or set XDG_CACHE_HOME to a folder on a larger disk",
         PullError::Write { .. } => "set XDG_CACHE_HOME to a folder that you may write to",
         PullError::Read { .. } => "check that you may read it",
         PullError::Interrupted => return None,

@@ -45,10 +45,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error),
     };
-    let output = Output {
-        json: cli.common.json,
-        quiet: cli.common.quiet,
-    };
+    let output = Output { json: cli.common.json, quiet: cli.common.quiet };
     match start(&cli, output).and_then(|session| run(&cli.command, &session)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(output, &failure),
@@ -57,19 +54,11 @@ fn main() -> ExitCode {
 
 fn start(cli: &Cli, output: Output) -> Result<Session, Failure> {
     let environment = Environment::read();
-    let verbosity = logging::Verbosity {
-        verbose: cli.common.verbose,
-        quiet: output.quiet,
-    };
+    let verbosity = logging::Verbosity { verbose: cli.common.verbose, quiet: output.quiet };
     logging::start(verbosity, environment.log.as_deref()).map_err(RequestError::LogFilter)?;
     let visible = environment.stderr_is_terminal && !output.quiet && !output.json;
     let cancel = Cancel::on_ctrl_c()?;
-    Ok(Session {
-        environment,
-        output,
-        progress: Progress::new(visible),
-        cancel,
-    })
+    Ok(Session { environment, output, progress: Progress::new(visible), cancel })
 }
 
 fn run(command: &Command, session: &Session) -> Result<(), Failure> {
@@ -80,28 +69,16 @@ fn run(command: &Command, session: &Session) -> Result<(), Failure> {
 }
 
 fn pull(args: &PullArgs, session: &Session) -> Result<(), Failure> {
-    let Session {
-        environment,
-        output,
-        progress,
-        cancel,
-    } = session;
+    let Session { environment, output, progress, cancel } = session;
     let helpers = (*progress, cancel);
     let request = PullRequest::new(&args.model, &args.sources, environment, helpers)?;
     let pulled = pull::resolve(&request.model, &request.settings)?;
     output.remark(&pulled_remark(&pulled));
-    output
-        .result(&pulled.path.display().to_string(), &pulled)
-        .map_err(Failure::Output)
+    output.result(&pulled.path.display().to_string(), &pulled).map_err(Failure::Output)
 }
 
 fn pulled_remark(pulled: &pull::Pulled) -> String {
-    let mut remark = format!(
-        "{}: {}, from {}",
-        pulled.model,
-        output::megabytes(pulled.bytes),
-        pulled.source
-    );
+    let mut remark = format!("{}: {}, from {}", pulled.model, output::megabytes(pulled.bytes), pulled.source);
     if let Some(sha256) = &pulled.sha256 {
         remark += &format!(", SHA-256 {sha256}");
     }
@@ -114,10 +91,7 @@ fn pulled_remark(pulled: &pull::Pulled) -> String {
 fn doctor(args: &DoctorArgs, session: &Session) -> Result<(), Failure> {
     let threads = requests::threads(args.threads)?;
     let report = doctor::examine(threads, &session.environment, &session.cancel)?;
-    session
-        .output
-        .result(&report.to_string(), &report)
-        .map_err(Failure::Output)
+    session.output.result(&report.to_string(), &report).map_err(Failure::Output)
 }
 
 fn fail(output: Output, failure: &Failure) -> ExitCode {
@@ -135,10 +109,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     match usage::explain(error) {
         usage::NotParsed::Wrong(failure) => fail(output, &failure),
         usage::NotParsed::Asked(text) => {
-            let plain = Output {
-                json: false,
-                quiet: false,
-            };
+            let plain = Output { json: false, quiet: false };
             match plain.result(&text, &()).map_err(Failure::Output) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => fail(plain, &failure),

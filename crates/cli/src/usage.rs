@@ -18,15 +18,9 @@ pub(crate) fn explain(error: &Error) -> NotParsed {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NotParsed::Asked(error.to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let message = "expected a command".to_owned();
-            NotParsed::Wrong(Failure::Usage {
-                message,
-                hint: help_hint(error),
-            })
+            NotParsed::Wrong(Failure::Usage { message, hint: help_hint(error) })
         }
-        _ => NotParsed::Wrong(Failure::Usage {
-            message: message(error),
-            hint: hint(error),
-        }),
+        _ => NotParsed::Wrong(Failure::Usage { message: message(error), hint: hint(error) }),
     }
 }
 
@@ -34,19 +28,13 @@ pub(crate) fn explain(error: &Error) -> NotParsed {
 fn message(error: &Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
-    first
-        .strip_prefix("error: ")
-        .unwrap_or(first)
-        .trim_end()
-        .to_owned()
+    first.strip_prefix("error: ").unwrap_or(first).trim_end().to_owned()
 }
 
 /// The parser's own tips, and where to read more.
 fn hint(error: &Error) -> String {
     let text = error.to_string();
-    let tips = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("tip: "));
+    let tips = text.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
     let tips: Vec<&str> = tips.collect();
     match tips.is_empty() {
         true => help_hint(error),
@@ -55,14 +43,9 @@ fn hint(error: &Error) -> String {
 }
 
 fn help_hint(error: &Error) -> String {
-    let usage = error
-        .get(ContextKind::Usage)
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let command: Vec<&str> = words
-        .take_while(|word| !word.starts_with(['[', '<', '-']))
-        .collect();
+    let command: Vec<&str> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
     match command.is_empty() {
         true => "see 'fourier-kv --help'".to_owned(),
         false => format!("see '{} --help'", command.join(" ")),

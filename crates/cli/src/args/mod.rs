@@ -7,20 +7,12 @@ use clap::{Parser, Subcommand};
 
 #[allow(unused_imports, reason = "for `run` and `calibrate`, which come next")]
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SourceArgs};
-#[allow(
-    unused_imports,
-    reason = "for `run`, `inspect` and `calibrate`, which come next"
-)]
+#[allow(unused_imports, reason = "for `run`, `inspect` and `calibrate`, which come next")]
 pub(crate) use subcommands::{CalibrateArgs, DoctorArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.
 #[derive(Debug, Parser)]
-#[command(
-    name = "fourier-kv",
-    version,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
+#[command(name = "fourier-kv", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -39,13 +31,7 @@ pub(crate) struct CommonArgs {
     pub(crate) json: bool,
 
     /// Say nothing but results and errors
-    #[arg(
-        long,
-        short,
-        global = true,
-        help_heading = "Output",
-        conflicts_with = "verbose"
-    )]
+    #[arg(long, short, global = true, help_heading = "Output", conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
     /// Log more; twice and three times more still (FOURIER_KV_LOG chooses finely)
@@ -74,10 +60,7 @@ mod tests {
 
     #[test]
     fn common_options_stand_before_or_after_the_command() {
-        for words in [
-            "fourier-kv --json -vv doctor",
-            "fourier-kv doctor -v --json -v",
-        ] {
+        for words in ["fourier-kv --json -vv doctor", "fourier-kv doctor -v --json -v"] {
             let cli = Cli::try_parse_from(words.split(' ')).unwrap();
             assert!(cli.common.json && cli.common.verbose == 2, "{words}");
         }

@@ -87,10 +87,7 @@ fn sum(words: &[u64]) -> u64 {
             *lane = lane.wrapping_add(*word);
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(0, |total, word| total.wrapping_add(*word))
+    lanes.iter().chain(rest).fold(0, |total, word| total.wrapping_add(*word))
 }
 
 #[cfg(test)]

@@ -34,9 +34,7 @@ impl Cpu {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.features
-            .iter()
-            .any(|feature| feature.name == name && feature.present)
+        self.features.iter().any(|feature| feature.name == name && feature.present)
     }
 
     /// What f32 matrix products are computed with, and why. The `gemm` crate asks the processor
@@ -47,10 +45,7 @@ impl Cpu {
         } else if self.has("avx2") && self.has("fma") {
             ("AVX2 and FMA", "the processor has no AVX-512")
         } else {
-            (
-                "the compiler's default",
-                "the processor has neither AVX-512 nor AVX2 with FMA",
-            )
+            ("the compiler's default", "the processor has neither AVX-512 nor AVX2 with FMA")
         }
     }
 }
@@ -66,10 +61,7 @@ fn field<'a>(information: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(target_arch = "x86_64")]
 fn features(information: &str) -> Vec<Feature> {
     use std::arch::is_x86_feature_detected as has;
-    let flags: Vec<&str> = field(information, "flags")
-        .unwrap_or("")
-        .split(' ')
-        .collect();
+    let flags: Vec<&str> = field(information, "flags").unwrap_or("").split(' ').collect();
     let all = [
         ("avx2", has!("avx2")),
         ("fma", has!("fma")),
@@ -109,11 +101,7 @@ mod tests {
     fn detection_agrees_with_the_system() {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
         let flags: Vec<&str> = field(&text, "flags").unwrap().split(' ').collect();
-        for (name, flag) in [
-            ("avx2", "avx2"),
-            ("avx512f", "avx512f"),
-            ("avx512vnni", "avx512_vnni"),
-        ] {
+        for (name, flag) in [("avx2", "avx2"), ("avx512f", "avx512f"), ("avx512vnni", "avx512_vnni")] {
             assert_eq!(Cpu::read().has(name), flags.contains(&flag), "{name}");
         }
     }

@@ -17,9 +17,6 @@ impl Graphics {
     /// Looks for a driver; none is loaded or asked.
     pub(super) fn read() -> Self {
         let nvidia_driver = Path::new("/proc/driver/nvidia/version").exists();
-        Self {
-            nvidia_driver,
-            used: false,
-        }
+        Self { nvidia_driver, used: false }
     }
 }

@@ -19,16 +19,11 @@ impl Memory {
 
     fn parse(text: &str) -> Option<Self> {
         let bytes = |name: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
             kibibytes.checked_mul(1024)
         };
-        Some(Self {
-            total_bytes: bytes("MemTotal")?,
-            available_bytes: bytes("MemAvailable")?,
-        })
+        Some(Self { total_bytes: bytes("MemTotal")?, available_bytes: bytes("MemAvailable")? })
     }
 }
 
@@ -38,8 +33,7 @@ mod tests {
 
     #[test]
     fn the_systems_text_is_read() {
-        let memory =
-            Memory::parse("MemTotal:  8 kB\nMemFree: 1 kB\nMemAvailable:  2 kB\n").unwrap();
+        let memory = Memory::parse("MemTotal:  8 kB\nMemFree: 1 kB\nMemAvailable:  2 kB\n").unwrap();
         assert_eq!((memory.total_bytes, memory.available_bytes), (8192, 2048));
         assert!(Memory::parse("MemTotal: 8 pages\n").is_none());
     }

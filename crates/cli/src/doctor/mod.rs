@@ -30,11 +30,7 @@ pub(crate) enum DoctorError {
 ///
 /// # Errors
 /// [`DoctorError`]; what the system does not tell is missing from the report instead.
-pub(crate) fn examine(
-    threads: usize,
-    environment: &Environment,
-    cancel: &Cancel,
-) -> Result<Report, DoctorError> {
+pub(crate) fn examine(threads: usize, environment: &Environment, cancel: &Cancel) -> Result<Report, DoctorError> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
     let memory = memory::Memory::read();
     let bandwidth = bandwidth::measure(&pool, memory.as_ref());
@@ -50,10 +46,7 @@ pub(crate) fn examine(
         bandwidth,
         matrix_rate,
         graphics,
-        models: environment
-            .model_cache
-            .as_deref()
-            .map(model_cache::ModelCache::read),
+        models: environment.model_cache.as_deref().map(model_cache::ModelCache::read),
         python: python(environment),
     })
 }
@@ -69,11 +62,7 @@ fn python(environment: &Environment) -> Python {
     let folders = &environment.program_folders;
     let python = find_program("python3", folders).or_else(|| find_program("python", folders));
     let pip = Pip::find(folders);
-    Python {
-        python,
-        pip: pip.as_ref().map(Pip::name),
-        pip_version: pip.map(|pip| pip.version),
-    }
+    Python { python, pip: pip.as_ref().map(Pip::name), pip_version: pip.map(|pip| pip.version) }
 }
 
 fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, pool: &ThreadPool) -> Vec<Choice> {
@@ -82,18 +71,10 @@ fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, pool: &ThreadPool) -> 
         false => "this version computes on the CPU only",
     };
     let (instructions, instructions_reason) = cpu.matrix_instructions();
-    let choice = |what, choice: &str, why: &str| Choice {
-        what,
-        choice: choice.to_owned(),
-        why: why.to_owned(),
-    };
+    let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };
     vec![
         choice("device", "cpu", device_reason),
-        choice(
-            "threads",
-            &pool.current_num_threads().to_string(),
-            "--threads, or one a core",
-        ),
+        choice("threads", &pool.current_num_threads().to_string(), "--threads, or one a core"),
         choice("matrix products", instructions, instructions_reason),
     ]
 }

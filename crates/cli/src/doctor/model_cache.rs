@@ -37,14 +37,7 @@ impl ModelCache {
             })
             .collect();
         models.sort_by(|a, b| a.name.cmp(&b.name));
-        // A folder that is not there yet will be on the disk of the nearest one that is.
-        let there = folder.ancestors().find(|ancestor| ancestor.is_dir());
-        let free_bytes = there.and_then(free_bytes);
-        Self {
-            folder: folder.to_owned(),
-            models,
-            free_bytes,
-        }
+        Self { folder: folder.to_owned(), models, free_bytes: free_bytes(folder) }
     }
 }
 
@@ -57,9 +50,7 @@ fn length(path: &Path) -> u64 {
         return metadata.len();
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .map(|entry| length(&entry.path()))
-        .fold(0, u64::saturating_add)
+    entries.map(|entry| length(&entry.path())).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -73,16 +64,8 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("a/deep")).unwrap();
         std::fs::write(folder.path().join("a/deep/file"), [0; 7]).unwrap();
         let cache = ModelCache::read(folder.path());
-        let found: Vec<_> = cache
-            .models
-            .iter()
-            .map(|m| (m.name.as_str(), m.bytes))
-            .collect();
+        let found: Vec<_> = cache.models.iter().map(|m| (m.name.as_str(), m.bytes)).collect();
         assert_eq!(found, [("a", 7), ("b.gguf", 5)]);
-        assert!(
-            ModelCache::read(&folder.path().join("no"))
-                .models
-                .is_empty()
-        );
+        assert!(ModelCache::read(&folder.path().join("no")).models.is_empty());
     }
 }

@@ -73,18 +73,10 @@ impl fmt::Display for Report {
 
 impl Report {
     fn write_cpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let model = self
-            .cpu
-            .model
-            .as_deref()
-            .unwrap_or("not named by the system");
+        let model = self.cpu.model.as_deref().unwrap_or("not named by the system");
         writeln!(f, "processor   {model}, {} cores", self.cpu.cores)?;
         for (title, present) in [("has", true), ("has not", false)] {
-            let names = self
-                .cpu
-                .features
-                .iter()
-                .filter(|feature| feature.present == present);
+            let names = self.cpu.features.iter().filter(|feature| feature.present == present);
             let names: Vec<&str> = names.map(|feature| feature.name).collect();
             if !names.is_empty() {
                 writeln!(f, "  {title:<10}{}", names.join(" "))?;
@@ -102,13 +94,7 @@ impl Report {
     }
 
     fn write_speed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Bandwidth {
-            read_bytes_per_second,
-            copy_bytes_per_second,
-            buffer_bytes,
-            threads,
-            method,
-        } = self.bandwidth;
+        let Bandwidth { read_bytes_per_second, copy_bytes_per_second, buffer_bytes, threads, method } = self.bandwidth;
         writeln!(
             f,
             "  read      {:.1} GB/s\n  copy      {:.1} GB/s\n  measured  {}, {threads} threads: {method}",
@@ -116,12 +102,7 @@ impl Report {
             copy_bytes_per_second / 1e9,
             megabytes(buffer_bytes),
         )?;
-        let MatrixRate {
-            operations_per_second,
-            size,
-            threads,
-            method,
-        } = self.matrix_rate;
+        let MatrixRate { operations_per_second, size, threads, method } = self.matrix_rate;
         writeln!(
             f,
             "matrices    {:.1} GFLOP/s in f32\n  measured  {size}x{size}, {threads} threads: {method}",
@@ -134,24 +115,15 @@ impl Report {
             true => "an NVIDIA driver is loaded",
             false => "no NVIDIA driver found",
         };
-        writeln!(
-            f,
-            "GPU         none used: this version computes on the CPU only ({found})"
-        )
+        writeln!(f, "GPU         none used: this version computes on the CPU only ({found})")
     }
 
     fn write_models(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(cache) = &self.models else {
-            return writeln!(
-                f,
-                "models      no folder: neither XDG_CACHE_HOME nor HOME is set"
-            );
+            return writeln!(f, "models      no folder: neither XDG_CACHE_HOME nor HOME is set");
         };
-        let free = cache
-            .free_bytes
-            .map_or("free space not known".to_owned(), |bytes| {
-                format!("{} free", megabytes(bytes))
-            });
+        let free =
+            cache.free_bytes.map_or("free space not known".to_owned(), |bytes| format!("{} free", megabytes(bytes)));
         writeln!(f, "models      {} ({free})", cache.folder.display())?;
         for model in &cache.models {
             writeln!(f, "  {} ({})", model.name, megabytes(model.bytes))?;

@@ -19,21 +19,14 @@ const BLOCK: usize = 1 << 20;
 ///
 /// # Errors
 /// Passes over a file that is not there or differs; stops on Ctrl-C.
-pub(super) fn find(
-    path: &Path,
-    expected: &Expected,
-    settings: &PullSettings,
-) -> Result<(u64, Option<String>), Miss> {
+pub(super) fn find(path: &Path, expected: &Expected, settings: &PullSettings) -> Result<(u64, Option<String>), Miss> {
     let miss = |reason: String| Miss::pass_over(path.display().to_string(), reason);
     let metadata = path.metadata().map_err(|error| miss(absence(&error)))?;
     if !metadata.is_file() {
         return Err(miss("not a file".to_owned()));
     }
     if let Some(bytes) = expected.bytes.filter(|&bytes| bytes != metadata.len()) {
-        return Err(miss(format!(
-            "expected {bytes} bytes, found {}",
-            metadata.len()
-        )));
+        return Err(miss(format!("expected {bytes} bytes, found {}", metadata.len())));
     }
     if settings.check == CachedCheck::Length {
         return Ok((metadata.len(), None));

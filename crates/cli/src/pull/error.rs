@@ -104,10 +104,7 @@ impl PullError {
 }
 
 fn list(tried: &[Attempt]) -> String {
-    tried
-        .iter()
-        .map(|attempt| format!("\n  {attempt}"))
-        .collect()
+    tried.iter().map(|attempt| format!("\n  {attempt}")).collect()
 }
 
 /// Why one source did not deliver.
@@ -127,10 +124,7 @@ pub(crate) enum Miss {
 impl Miss {
     /// Goes on with the next source.
     pub(super) fn pass_over(asked: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::PassOver {
-            asked: asked.into(),
-            reason: reason.into(),
-        }
+        Self::PassOver { asked: asked.into(), reason: reason.into() }
     }
 
     /// The same miss, of something else that was asked.

@@ -51,18 +51,9 @@ pub(super) fn get(url: &str, token: Option<&str>, cancel: &Cancel) -> Result<Bod
     std::thread::spawn(move || request(&address, token.as_deref(), &sender));
     let deadline = Instant::now() + ANSWER_LIMIT;
     let cancel = cancel.clone();
-    let mut body = Body {
-        events,
-        cancel,
-        deadline,
-        limit: ANSWER_LIMIT,
-        length: None,
-    };
+    let mut body = Body { events, cancel, deadline, limit: ANSWER_LIMIT, length: None };
     match body.next_event().map_err(|miss| miss.of(url))? {
-        Event::Head {
-            status: 200,
-            length,
-        } => {
+        Event::Head { status: 200, length } => {
             body.length = length;
             Ok(body)
         }
@@ -95,10 +86,7 @@ impl Body {
         let mut all = Vec::new();
         while let Some(block) = self.next_block()? {
             if all.len() + block.len() > limit {
-                return Err(Miss::pass_over(
-                    "",
-                    format!("an answer of more than {limit} bytes"),
-                ));
+                return Err(Miss::pass_over("", format!("an answer of more than {limit} bytes")));
             }
             all.extend_from_slice(&block);
         }
@@ -117,10 +105,7 @@ impl Body {
                 }
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= self.deadline => {
                     let seconds = self.limit.as_secs();
-                    return Err(Miss::pass_over(
-                        "",
-                        format!("no answer for {seconds} seconds"),
-                    ));
+                    return Err(Miss::pass_over("", format!("no answer for {seconds} seconds")));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -152,10 +137,7 @@ fn transfer(url: &str, token: Option<&str>, sender: &SyncSender<Event>) -> Resul
     }
     let response = request.call()?;
     let length = response.body().content_length();
-    let head = Event::Head {
-        status: response.status().as_u16(),
-        length,
-    };
+    let head = Event::Head { status: response.status().as_u16(), length };
     let mut reader = response.into_body().into_reader();
     let mut event = head;
     while sender.send(event).is_ok() {
@@ -177,6 +159,6 @@ fn agent() -> ureq::Agent {
         .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
         .user_agent(concat!("fourier-kv/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(ANSWER_LIMIT))
-        .timeout_per_read(Some(STALL_LIMIT));
+        .timeout_per_read(Some(2 * STALL_LIMIT));
     config.build().new_agent()
 }

@@ -6,7 +6,7 @@ use super::error::Miss;
 use super::http;
 use super::listing::{self, Listed};
 use super::part_file::{Expected, Finished, PartFile};
-use super::{PullSettings, name};
+use super::{PullSettings, disk, name};
 
 /// Longest answer that is read as a list of files.
 const LISTING_LIMIT: usize = 16 << 20;
@@ -23,9 +23,7 @@ pub(crate) struct Hub {
 /// The token is nobody's business.
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Hub").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -47,24 +45,13 @@ pub(super) fn fetch(
     expected: Expected,
     settings: &PullSettings,
 ) -> Result<Finished, Miss> {
-    let HubFile {
-        repository,
-        revision,
-        file: path,
-    } = file;
-    let url = format!(
-        "{}/{repository}/resolve/{revision}/{path}",
-        settings.hub.address
-    );
+    let HubFile { repository, revision, file: path } = file;
+    let url = format!("{}/{repository}/resolve/{revision}/{path}", settings.hub.address);
     stream(&url, place, expected, settings).map_err(|miss| miss.of(&url))
 }
 
-fn stream(
-    url: &str,
-    place: &Path,
-    expected: Expected,
-    settings: &PullSettings,
-) -> Result<Finished, Miss> {
+fn stream(url: &str, place: &Path, expected: Expected, settings: &PullSettings) -> Result<Finished, Miss> {
+    disk::require(&settings.cache, expected.bytes.unwrap_or(0))?;
     let mut body = http::get(url, settings.hub.token.as_deref(), &settings.cancel)?;
     let bytes = expected.bytes.or(body.length);
     let bar = settings.progress.bytes("fetching", bytes);
@@ -80,10 +67,7 @@ fn stream(
 /// The files of a repository's main branch, as far as their names are safe to use.
 pub(super) fn list(repository: &str, settings: &PullSettings) -> Result<Vec<Listed>, Miss> {
     // One page, a thousand entries: no repository of one model has more.
-    let url = format!(
-        "{}/api/models/{repository}/tree/main?recursive=true",
-        settings.hub.address
-    );
+    let url = format!("{}/api/models/{repository}/tree/main?recursive=true", settings.hub.address);
     let mut body = http::get(&url, settings.hub.token.as_deref(), &settings.cancel)?;
     let text = body.read_all(LISTING_LIMIT).map_err(|miss| miss.of(&url))?;
     let mut files = listing::parse(&text).map_err(|reason| Miss::pass_over(&url, reason))?;

@@ -50,15 +50,8 @@ mod tests {
     fn only_old_parts_are_removed() {
         let cache = tempfile::tempdir().unwrap();
         let old = SystemTime::now() - 2 * ABANDONED_AFTER;
-        for (name, time) in [
-            ("a.part", old),
-            ("b.part", SystemTime::now()),
-            ("c.gguf", old),
-        ] {
-            File::create(cache.path().join(name))
-                .unwrap()
-                .set_modified(time)
-                .unwrap();
+        for (name, time) in [("a.part", old), ("b.part", SystemTime::now()), ("c.gguf", old)] {
+            File::create(cache.path().join(name)).unwrap().set_modified(time).unwrap();
         }
         let folder = cache.path().join("d.part");
         std::fs::create_dir(&folder).unwrap();
@@ -66,9 +59,6 @@ mod tests {
         File::open(&folder).unwrap().set_modified(old).unwrap();
         sweep(cache.path());
         let left = |name: &str| cache.path().join(name).exists();
-        assert_eq!(
-            ["a.part", "b.part", "c.gguf", "d.part"].map(left),
-            [false, true, true, true]
-        );
+        assert_eq!(["a.part", "b.part", "c.gguf", "d.part"].map(left), [false, true, true, true]);
     }
 }

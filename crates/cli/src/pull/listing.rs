@@ -36,8 +36,7 @@ struct LargeFile {
 /// # Errors
 /// What the JSON lacks.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Listed>, String> {
-    let entries: Vec<Entry> =
-        serde_json::from_slice(text).map_err(|error| format!("not a list of files: {error}"))?;
+    let entries: Vec<Entry> = serde_json::from_slice(text).map_err(|error| format!("not a list of files: {error}"))?;
     let files = entries.into_iter().filter(|entry| entry.r#type == "file");
     Ok(files.map(Listed::from).collect())
 }
@@ -48,13 +47,7 @@ impl From<Entry> for Listed {
             Some(large) => (large.size, Some(large.oid)),
             None => (entry.size, None),
         };
-        Self {
-            path: entry.path,
-            expected: Expected {
-                bytes: Some(bytes),
-                sha256,
-            },
-        }
+        Self { path: entry.path, expected: Expected { bytes: Some(bytes), sha256 } }
     }
 }
 
@@ -73,20 +66,12 @@ pub(super) enum Choice {
 /// [`PullError::Ambiguous`] where there are several and the id names none of them.
 pub(super) fn choose(id: &HubId, files: Vec<Listed>) -> Result<Option<Choice>, PullError> {
     if let Some(wanted) = id.file.as_deref().filter(|file| file.ends_with(".gguf")) {
-        return Ok(files
-            .into_iter()
-            .find(|file| file.path == wanted)
-            .map(Choice::Gguf));
+        return Ok(files.into_iter().find(|file| file.path == wanted).map(Choice::Gguf));
     }
     let is_gguf = |file: &&Listed| file.path.ends_with(".gguf");
     let mut gguf: Vec<Listed> = files.iter().filter(is_gguf).cloned().collect();
-    let folder: Vec<Listed> = files
-        .into_iter()
-        .filter(|file| is_folder_file(&file.path))
-        .collect();
-    let weights = folder
-        .iter()
-        .find(|file| file.path.ends_with(".safetensors"));
+    let folder: Vec<Listed> = files.into_iter().filter(|file| is_folder_file(&file.path)).collect();
+    let weights = folder.iter().find(|file| file.path.ends_with(".safetensors"));
     let weights = weights.map(|file| file.path.clone());
     match (weights, gguf.len(), &id.file) {
         (Some(_), 0, _) | (Some(_), _, Some(_)) => Ok(Some(Choice::Folder(folder))),
@@ -94,13 +79,8 @@ pub(super) fn choose(id: &HubId, files: Vec<Listed>) -> Result<Option<Choice>, P
         (None, 1, None) => Ok(gguf.pop().map(Choice::Gguf)),
         (weights, _, None) => {
             let paths = gguf.into_iter().map(|file| file.path).chain(weights);
-            let choices = paths
-                .map(|path| format!("{}/{path}", id.repository))
-                .collect();
-            Err(PullError::Ambiguous {
-                repository: id.repository.clone(),
-                choices,
-            })
+            let choices = paths.map(|path| format!("{}/{path}", id.repository)).collect();
+            Err(PullError::Ambiguous { repository: id.repository.clone(), choices })
         }
     }
 }
@@ -109,12 +89,7 @@ pub(super) fn choose(id: &HubId, files: Vec<Listed>) -> Result<Option<Choice>, P
 fn is_folder_file(path: &str) -> bool {
     let tokenizer = path.starts_with("tokenizer") && path.ends_with(".json");
     let weights = path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json");
-    let named = [
-        "config.json",
-        "generation_config.json",
-        "chat_template.jinja",
-    ]
-    .contains(&path);
+    let named = ["config.json", "generation_config.json", "chat_template.jinja"].contains(&path);
     !path.contains('/') && (tokenizer || weights || named)
 }
 
@@ -123,17 +98,11 @@ mod tests {
     use super::*;
 
     fn id(file: Option<&str>) -> HubId {
-        HubId {
-            repository: "a/b".into(),
-            file: file.map(str::to_owned),
-        }
+        HubId { repository: "a/b".into(), file: file.map(str::to_owned) }
     }
 
     fn listed(paths: &[&str]) -> Vec<Listed> {
-        let file = |path: &&str| Listed {
-            path: (*path).into(),
-            expected: Expected::default(),
-        };
+        let file = |path: &&str| Listed { path: (*path).into(), expected: Expected::default() };
         paths.iter().map(file).collect()
     }
 
@@ -154,10 +123,7 @@ mod tests {
             {"type":"file","path":"m.gguf","size":130,"lfs":{"oid":"ab","size":9,"pointerSize":1}}]"#;
         let files = parse(text).unwrap();
         assert_eq!(files.len(), 2);
-        assert_eq!(
-            (files[0].expected.bytes, &files[0].expected.sha256),
-            (Some(7), &None)
-        );
+        assert_eq!((files[0].expected.bytes, &files[0].expected.sha256), (Some(7), &None));
         assert_eq!(files[1].expected.bytes, Some(9));
         assert_eq!(files[1].expected.sha256.as_deref(), Some("ab"));
         assert!(parse(b"{\"error\":\"no\"}").is_err());
@@ -165,32 +131,17 @@ mod tests {
 
     #[test]
     fn one_model_is_chosen_and_several_are_listed() {
-        assert_eq!(
-            chosen(None, &["README.md", "m.gguf"]),
-            Ok(vec!["m.gguf".into()])
-        );
-        assert_eq!(
-            chosen(Some("n.gguf"), &["m.gguf", "n.gguf"]),
-            Ok(vec!["n.gguf".into()])
-        );
+        assert_eq!(chosen(None, &["README.md", "m.gguf"]), Ok(vec!["m.gguf".into()]));
+        assert_eq!(chosen(Some("n.gguf"), &["m.gguf", "n.gguf"]), Ok(vec!["n.gguf".into()]));
         assert_eq!(chosen(Some("o.gguf"), &["m.gguf"]), Ok(vec![]));
         assert_eq!(chosen(None, &["README.md"]), Ok(vec![]));
-        let both = Err(vec![
-            "a/b/m.gguf".to_owned(),
-            "a/b/x.safetensors".to_owned(),
-        ]);
+        let both = Err(vec!["a/b/m.gguf".to_owned(), "a/b/x.safetensors".to_owned()]);
         assert_eq!(chosen(None, &["m.gguf", "x.safetensors"]), both);
     }
 
     #[test]
     fn a_safetensors_model_is_a_set_of_files() {
-        let all = [
-            "config.json",
-            "tokenizer.json",
-            "x.safetensors",
-            "x.bin",
-            "onnx/config.json",
-        ];
+        let all = ["config.json", "tokenizer.json", "x.safetensors", "x.bin", "onnx/config.json"];
         let files = Ok(all[..3].iter().map(|path| (*path).to_owned()).collect());
         assert_eq!(chosen(None, &all), files);
         let with_gguf = [&all[..], &["m.gguf"]].concat();

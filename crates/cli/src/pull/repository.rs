@@ -15,16 +15,14 @@ use super::{PullError, PullSettings, Pulled, Source, cached, hub, leftovers};
 /// Finds or fetches it.
 pub(super) fn pull(id: &HubId, settings: &PullSettings) -> Result<Pulled, PullError> {
     leftovers::sweep(&settings.cache);
-    settings
-        .order
-        .first(&id.to_string(), |source| match source {
-            Source::Local | Source::Cache => from_cache(id, settings),
-            Source::Hub => from_hub(id, settings),
-            Source::Pip => {
-                let reason = "the package registry carries only models with a short name";
-                Err(Miss::pass_over(id.to_string(), reason))
-            }
-        })
+    settings.order.first(&id.to_string(), |source| match source {
+        Source::Local | Source::Cache => from_cache(id, settings),
+        Source::Hub => from_hub(id, settings),
+        Source::Pip => {
+            let reason = "the package registry carries only models with a short name";
+            Err(Miss::pass_over(id.to_string(), reason))
+        }
+    })
 }
 
 fn flat(text: &str) -> String {
@@ -32,9 +30,7 @@ fn flat(text: &str) -> String {
 }
 
 fn gguf_place(repository: &str, file: &str, settings: &PullSettings) -> PathBuf {
-    settings
-        .cache
-        .join(format!("{}--{}", flat(repository), flat(file)))
+    settings.cache.join(format!("{}--{}", flat(repository), flat(file)))
 }
 
 fn folder_place(repository: &str, settings: &PullSettings) -> PathBuf {
@@ -52,13 +48,7 @@ fn from_cache(id: &HubId, settings: &PullSettings) -> Result<Pulled, Miss> {
         sha256 = found.1;
     }
     let sha256 = sha256.filter(|_| weights.len() == 1);
-    Ok(Pulled {
-        model: id.to_string(),
-        path: place,
-        source: Source::Cache,
-        bytes,
-        sha256,
-    })
+    Ok(Pulled { model: id.to_string(), path: place, source: Source::Cache, bytes, sha256 })
 }
 
 fn cached_place(id: &HubId, settings: &PullSettings) -> Result<(PathBuf, Vec<PathBuf>), Miss> {
@@ -72,27 +62,18 @@ fn cached_place(id: &HubId, settings: &PullSettings) -> Result<(PathBuf, Vec<Pat
     }
     let mut files = cached_gguf(&id.repository, settings);
     match (files.len(), &id.file) {
-        (1, None) => Ok(files
-            .pop()
-            .map(|file| (file.clone(), vec![file]))
-            .unwrap_or_default()),
+        (1, None) => Ok(files.pop().map(|file| (file.clone(), vec![file])).unwrap_or_default()),
         (0, _) | (_, Some(_)) => Err(Miss::pass_over(folder.display().to_string(), "not there")),
         (several, None) => {
             let reason = format!("{several} files of this repository are there");
-            Err(Miss::pass_over(
-                settings.cache.display().to_string(),
-                reason,
-            ))
+            Err(Miss::pass_over(settings.cache.display().to_string(), reason))
         }
     }
 }
 
 fn cached_gguf(repository: &str, settings: &PullSettings) -> Vec<PathBuf> {
     let start = format!("{}--", flat(repository));
-    let entries = std::fs::read_dir(&settings.cache)
-        .into_iter()
-        .flatten()
-        .flatten();
+    let entries = std::fs::read_dir(&settings.cache).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -116,30 +97,19 @@ fn gguf_from_hub(id: &HubId, file: Listed, settings: &PullSettings) -> Result<Pu
     let place = gguf_place(&id.repository, &file.path, settings);
     let Finished { bytes, sha256 } = fetch(id, &file, &place, settings)?;
     let (model, sha256) = (id.to_string(), Some(sha256));
-    Ok(Pulled {
-        model,
-        path: place,
-        source: Source::Hub,
-        bytes,
-        sha256,
-    })
+    Ok(Pulled { model, path: place, source: Source::Hub, bytes, sha256 })
 }
 
 fn folder_from_hub(id: &HubId, files: &[Listed], settings: &PullSettings) -> Result<Pulled, Miss> {
     let place = folder_place(&id.repository, settings);
     let name = flat(&id.repository);
     std::fs::create_dir_all(&settings.cache).map_err(PullError::write(&settings.cache))?;
-    let needed = files
-        .iter()
-        .filter_map(|file| file.expected.bytes)
-        .fold(0, u64::saturating_add);
+    let needed = files.iter().filter_map(|file| file.expected.bytes).fold(0, u64::saturating_add);
     super::disk::require(&settings.cache, needed)?;
     let prefix = format!("{name}.");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(PART_ENDING);
-    let part = builder
-        .tempdir_in(&settings.cache)
-        .map_err(PullError::write(&place))?;
+    let part = builder.tempdir_in(&settings.cache).map_err(PullError::write(&place))?;
     let (mut bytes, mut hashes) = (0, Vec::new());
     for file in files {
         let finished = fetch(id, file, &part.path().join(&file.path), settings)?;
@@ -150,13 +120,7 @@ fn folder_from_hub(id: &HubId, files: &[Listed], settings: &PullSettings) -> Res
     }
     put_in_place(part, &place)?;
     let sha256 = hashes.pop().filter(|_| hashes.is_empty());
-    Ok(Pulled {
-        model: id.to_string(),
-        path: place,
-        source: Source::Hub,
-        bytes,
-        sha256,
-    })
+    Ok(Pulled { model: id.to_string(), path: place, source: Source::Hub, bytes, sha256 })
 }
 
 /// Gives a complete folder its name; an older one of that name makes way.
@@ -181,16 +145,7 @@ fn readable_by_all(folder: &Path) {
     }
 }
 
-fn fetch(
-    id: &HubId,
-    file: &Listed,
-    place: &Path,
-    settings: &PullSettings,
-) -> Result<Finished, Miss> {
-    let from = hub::HubFile {
-        repository: &id.repository,
-        revision: "main",
-        file: &file.path,
-    };
+fn fetch(id: &HubId, file: &Listed, place: &Path, settings: &PullSettings) -> Result<Finished, Miss> {
+    let from = hub::HubFile { repository: &id.repository, revision: "main", file: &file.path };
     hub::fetch(&from, place, file.expected.clone(), settings)
 }

@@ -87,11 +87,7 @@ impl SourceOrder {
     /// # Errors
     /// [`PullError::NotFound`] with every source's reason, or the first failure that no other
     /// source could mend (a full disk, Ctrl-C).
-    pub(super) fn first<T>(
-        &self,
-        model: &str,
-        mut ask: impl FnMut(Source) -> Result<T, Miss>,
-    ) -> Result<T, PullError> {
+    pub(super) fn first<T>(&self, model: &str, mut ask: impl FnMut(Source) -> Result<T, Miss>) -> Result<T, PullError> {
         let mut tried = Vec::new();
         for &source in &self.0 {
             match ask(source) {
@@ -99,18 +95,11 @@ impl SourceOrder {
                 Err(Miss::Stop(error)) => return Err(*error),
                 Err(Miss::PassOver { asked, reason }) => {
                     tracing::info!(%source, %asked, %reason, "source passed over");
-                    tried.push(Attempt {
-                        source,
-                        asked,
-                        reason,
-                    });
+                    tried.push(Attempt { source, asked, reason });
                 }
             }
         }
-        Err(PullError::NotFound {
-            model: model.to_owned(),
-            tried,
-        })
+        Err(PullError::NotFound { model: model.to_owned(), tried })
     }
 }
 
@@ -122,10 +111,7 @@ mod tests {
     fn an_order_is_read_and_printed() {
         let order: SourceOrder = "pip, cache".parse().unwrap();
         assert_eq!(order.to_string(), "pip,cache");
-        assert_eq!(
-            SourceOrder::default().to_string().parse(),
-            Ok(SourceOrder::default())
-        );
+        assert_eq!(SourceOrder::default().to_string().parse(), Ok(SourceOrder::default()));
     }
 
     #[test]
@@ -140,13 +126,8 @@ mod tests {
     fn a_failure_lists_all_that_was_tried_in_order() {
         let order: SourceOrder = "pip,hub".parse().unwrap();
         let miss = |source: Source| Miss::pass_over(format!("at {source}"), format!("no {source}"));
-        let error = order
-            .first::<()>("m", |source| Err(miss(source)))
-            .unwrap_err();
+        let error = order.first::<()>("m", |source| Err(miss(source))).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains("pip: at pip: no pip\n  hub: at hub: no hub"),
-            "{text}"
-        );
+        assert!(text.contains("pip: at pip: no pip\n  hub: at hub: no hub"), "{text}");
     }
 }

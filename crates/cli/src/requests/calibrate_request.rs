@@ -31,11 +31,7 @@ impl CalibrateRequest {
     pub(crate) fn new(args: &CalibrateArgs) -> Result<Self, RequestError> {
         if args.context == Some(0) {
             let (option, expected) = ("--context", "1 or more");
-            return Err(RequestError::OutOfRange {
-                option,
-                expected,
-                got: "0".to_owned(),
-            });
+            return Err(RequestError::OutOfRange { option, expected, got: "0".to_owned() });
         }
         check_output(&args.output)?;
         Ok(Self {
@@ -52,9 +48,7 @@ impl CalibrateRequest {
 
 /// A calibration takes minutes: it must not end with a plan that cannot be written.
 fn check_output(output: &Path) -> Result<(), RequestError> {
-    let folder = output
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder.unwrap_or(Path::new(".")) {
         folder if folder.is_dir() && !output.is_dir() => Ok(()),
         folder => Err(RequestError::OutOfRange {
@@ -78,35 +72,19 @@ fn text_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, RequestError> {
         }
     }
     match files.iter().find(|file| !file.is_file()) {
-        Some(path) => Err(RequestError::NoSuchFile {
-            option: "--text",
-            path: path.clone(),
-        }),
+        Some(path) => Err(RequestError::NoSuchFile { option: "--text", path: path.clone() }),
         None => Ok(files),
     }
 }
 
 fn folder_texts(folder: &Path) -> Result<Vec<PathBuf>, RequestError> {
-    let failed = |source| RequestError::Text {
-        what: folder.display().to_string(),
-        source,
-    };
+    let failed = |source| RequestError::Text { what: folder.display().to_string(), source };
     let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let is_text = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|ending| ending == "txt" || ending == "md")
-    };
-    let mut texts: Vec<PathBuf> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(is_text)
-        .collect();
+    let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "txt" || ending == "md");
+    let mut texts: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_text).collect();
     texts.sort();
     match texts.is_empty() {
-        true => Err(RequestError::NoSuchFile {
-            option: "--text",
-            path: folder.join("*.txt"),
-        }),
+        true => Err(RequestError::NoSuchFile { option: "--text", path: folder.join("*.txt") }),
         false => Ok(texts),
     }
 }
@@ -130,9 +108,7 @@ mod tests {
 
     fn folder_with(names: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        names
-            .iter()
-            .for_each(|name| std::fs::write(folder.path().join(name), "text").unwrap());
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), "text").unwrap());
         folder
     }
 
@@ -140,10 +116,7 @@ mod tests {
     fn a_folder_is_its_texts_in_order() {
         let folder = folder_with(&["b.txt", "a.md", "c.bin"]);
         let request = read(folder.path(), "--text @ --text @/c.bin -o @/out.plan").unwrap();
-        let names = request
-            .texts
-            .iter()
-            .map(|path| path.file_name().unwrap().to_str().unwrap());
+        let names = request.texts.iter().map(|path| path.file_name().unwrap().to_str().unwrap());
         assert_eq!(names.collect::<Vec<_>>(), ["a.md", "b.txt", "c.bin"]);
     }
 
@@ -151,24 +124,14 @@ mod tests {
     fn what_cannot_work_is_refused_before_it_starts() {
         let folder = folder_with(&["a.txt"]);
         let missing = ["--text @/no.txt -o @/p"];
-        let wrong = [
-            "--text @ -o @/no/p",
-            "--text @ -o @",
-            "--text @ -o @/p --context 0",
-        ];
+        let wrong = ["--text @ -o @/no/p", "--text @ -o @", "--text @ -o @/p --context 0"];
         for words in missing {
             let result = read(folder.path(), words);
-            assert!(
-                matches!(result, Err(RequestError::NoSuchFile { .. })),
-                "{words}"
-            );
+            assert!(matches!(result, Err(RequestError::NoSuchFile { .. })), "{words}");
         }
         for words in wrong {
             let result = read(folder.path(), words);
-            assert!(
-                matches!(result, Err(RequestError::OutOfRange { .. })),
-                "{words}"
-            );
+            assert!(matches!(result, Err(RequestError::OutOfRange { .. })), "{words}");
         }
         let empty = read(folder_with(&[]).path(), "--text @ -o @/p");
         assert!(matches!(empty, Err(RequestError::NoSuchFile { .. })));

@@ -35,10 +35,7 @@ impl Machine {
             }
             other => return Err(RequestError::UnknownDevice(other.to_owned())),
         };
-        Ok(Self {
-            device,
-            threads: threads(args.threads)?,
-        })
+        Ok(Self { device, threads: threads(args.threads)? })
     }
 }
 
@@ -47,11 +44,7 @@ pub(crate) fn threads(asked: Option<usize>) -> Result<usize, RequestError> {
     match asked {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(threads @ 1..=MOST_THREADS) => Ok(threads),
-        Some(got) => Err(RequestError::OutOfRange {
-            option: "--threads",
-            expected: "1 to 4096",
-            got: got.to_string(),
-        }),
+        Some(got) => Err(RequestError::OutOfRange { option: "--threads", expected: "1 to 4096", got: got.to_string() }),
     }
 }
 
@@ -60,43 +53,22 @@ mod tests {
     use super::*;
 
     fn machine(device: &str, threads: Option<usize>) -> Result<Machine, RequestError> {
-        Machine::new(&DeviceArgs {
-            device: device.to_owned(),
-            threads,
-        })
+        Machine::new(&DeviceArgs { device: device.to_owned(), threads })
     }
 
     #[test]
     fn only_the_cpu_computes() {
-        assert_eq!(
-            machine("cpu", Some(3)).unwrap(),
-            Machine {
-                device: Device::Cpu,
-                threads: 3
-            }
-        );
+        assert_eq!(machine("cpu", Some(3)).unwrap(), Machine { device: Device::Cpu, threads: 3 });
         assert!(machine("cpu", None).unwrap().threads >= 1);
-        assert!(matches!(
-            machine("cuda", None),
-            Err(RequestError::DeviceNotBuilt(_))
-        ));
-        assert!(matches!(
-            machine("cuda:1", None),
-            Err(RequestError::DeviceNotBuilt(_))
-        ));
-        assert!(matches!(
-            machine("tpu", None),
-            Err(RequestError::UnknownDevice(_))
-        ));
+        assert!(matches!(machine("cuda", None), Err(RequestError::DeviceNotBuilt(_))));
+        assert!(matches!(machine("cuda:1", None), Err(RequestError::DeviceNotBuilt(_))));
+        assert!(matches!(machine("tpu", None), Err(RequestError::UnknownDevice(_))));
     }
 
     #[test]
     fn threads_have_a_range() {
         for wrong in [0, MOST_THREADS + 1] {
-            assert!(matches!(
-                threads(Some(wrong)),
-                Err(RequestError::OutOfRange { .. })
-            ));
+            assert!(matches!(threads(Some(wrong)), Err(RequestError::OutOfRange { .. })));
         }
     }
 }

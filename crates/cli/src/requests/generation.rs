@@ -54,22 +54,11 @@ impl Generation {
 
 fn choice(args: &GenerationArgs) -> Result<Choice, RequestError> {
     check_ranges(args)?;
-    let GenerationArgs {
-        temperature,
-        top_p,
-        top_k,
-        seed,
-        ..
-    } = *args;
+    let GenerationArgs { temperature, top_p, top_k, seed, .. } = *args;
     if temperature > 0.0 {
         return match args.greedy {
             true => Err(no_effect("--temperature", "with --greedy")),
-            false => Ok(Choice::Sampled {
-                temperature,
-                top_p: top_p.unwrap_or(1.0),
-                top_k,
-                seed,
-            }),
+            false => Ok(Choice::Sampled { temperature, top_p: top_p.unwrap_or(1.0), top_k, seed }),
         };
     }
     match (top_p, top_k) {
@@ -82,11 +71,7 @@ fn choice(args: &GenerationArgs) -> Result<Choice, RequestError> {
 fn check_ranges(args: &GenerationArgs) -> Result<(), RequestError> {
     let temperature = args.temperature;
     if !(temperature.is_finite() && temperature >= 0.0) {
-        return Err(out_of_range(
-            "--temperature",
-            "a number from 0 up",
-            temperature,
-        ));
+        return Err(out_of_range("--temperature", "a number from 0 up", temperature));
     }
     if let Some(top_p) = args.top_p.filter(|&p| !(p > 0.0 && p <= 1.0)) {
         return Err(out_of_range("--top-p", "a number above 0, up to 1", top_p));
@@ -98,11 +83,7 @@ fn check_ranges(args: &GenerationArgs) -> Result<(), RequestError> {
 }
 
 fn out_of_range(option: &'static str, expected: &'static str, got: impl ToString) -> RequestError {
-    RequestError::OutOfRange {
-        option,
-        expected,
-        got: got.to_string(),
-    }
+    RequestError::OutOfRange { option, expected, got: got.to_string() }
 }
 
 fn no_effect(option: &'static str, without: &'static str) -> RequestError {
@@ -129,25 +110,14 @@ mod tests {
     fn greedy_unless_a_temperature_is_given() {
         assert_eq!(read("").unwrap().choice, Choice::Greedy);
         assert_eq!(read("--seed 7 --greedy").unwrap().choice, Choice::Greedy);
-        let sampled = Choice::Sampled {
-            temperature: 0.5,
-            top_p: 1.0,
-            top_k: Some(9),
-            seed: 7,
-        };
-        assert_eq!(
-            read("--temperature 0.5 --top-k 9 --seed 7").unwrap().choice,
-            sampled
-        );
+        let sampled = Choice::Sampled { temperature: 0.5, top_p: 1.0, top_k: Some(9), seed: 7 };
+        assert_eq!(read("--temperature 0.5 --top-k 9 --seed 7").unwrap().choice, sampled);
     }
 
     #[test]
     fn options_without_effect_are_refused() {
         for words in ["--top-p 0.9", "--top-k 3", "--greedy --temperature 1"] {
-            assert!(
-                matches!(read(words), Err(RequestError::NoEffect { .. })),
-                "{words}"
-            );
+            assert!(matches!(read(words), Err(RequestError::NoEffect { .. })), "{words}");
         }
     }
 
@@ -164,10 +134,7 @@ mod tests {
             "--stop=",
         ];
         for words in wrong {
-            assert!(
-                matches!(read(words), Err(RequestError::OutOfRange { .. })),
-                "{words}"
-            );
+            assert!(matches!(read(words), Err(RequestError::OutOfRange { .. })), "{words}");
         }
     }
 }

@@ -24,11 +24,7 @@ impl InspectRequest {
         if let Some(plan) = &args.plan {
             existing_file("--plan", plan)?;
         }
-        Ok(Self {
-            model: args.model.model.clone(),
-            sources: args.model.sources.clone(),
-            plan: args.plan.clone(),
-        })
+        Ok(Self { model: args.model.model.clone(), sources: args.model.sources.clone(), plan: args.plan.clone() })
     }
 }
 
@@ -52,19 +48,8 @@ mod tests {
     fn a_plan_must_be_there() {
         assert_eq!(read(&[]).unwrap().model, "smollm2");
         let missing = read(&["--plan", "no/such.plan"]);
-        assert!(matches!(
-            missing,
-            Err(RequestError::NoSuchFile {
-                option: "--plan",
-                ..
-            })
-        ));
+        assert!(matches!(missing, Err(RequestError::NoSuchFile { option: "--plan", .. })));
         let plan = tempfile::NamedTempFile::new().unwrap();
-        assert!(
-            read(&["--plan", plan.path().to_str().unwrap()])
-                .unwrap()
-                .plan
-                .is_some()
-        );
+        assert!(read(&["--plan", plan.path().to_str().unwrap()]).unwrap().plan.is_some());
     }
 }

@@ -9,10 +9,7 @@ mod prompt;
 mod pull_request;
 mod run_request;
 
-#[allow(
-    unused_imports,
-    reason = "for `run`, `inspect` and `calibrate`, which come next"
-)]
+#[allow(unused_imports, reason = "for `run`, `inspect` and `calibrate`, which come next")]
 pub(crate) use {
     calibrate_request::CalibrateRequest,
     device::{Device, Machine},

@@ -38,10 +38,7 @@ impl Prompt {
     pub(super) fn new(files: &[PathBuf], words: &[String]) -> Result<Self, RequestError> {
         let texts: Vec<TextSource> = files.iter().map(|path| source(path)).collect();
         let question = words.join(" ").trim().to_owned();
-        let inputs = texts
-            .iter()
-            .filter(|&text| *text == TextSource::StandardInput)
-            .count();
+        let inputs = texts.iter().filter(|&text| *text == TextSource::StandardInput).count();
         match inputs {
             2.. => Err(RequestError::StandardInputTwice(inputs)),
             _ if texts.is_empty() && question.is_empty() => Err(RequestError::EmptyPrompt),
@@ -62,10 +59,7 @@ impl Prompt {
                 TextSource::File(path) => std::fs::read_to_string(path),
                 TextSource::StandardInput => io::read_to_string(&mut input),
             };
-            let failed = |error| RequestError::Text {
-                what: source.to_string(),
-                source: error,
-            };
+            let failed = |error| RequestError::Text { what: source.to_string(), source: error };
             parts.push(text.map_err(failed)?.trim_end().to_owned());
         }
         parts.push(self.question.clone());
@@ -107,10 +101,7 @@ mod tests {
     #[test]
     fn nothing_is_not_a_prompt() {
         assert!(matches!(prompt(&[], &[]), Err(RequestError::EmptyPrompt)));
-        assert!(matches!(
-            prompt(&[], &[" "]),
-            Err(RequestError::EmptyPrompt)
-        ));
+        assert!(matches!(prompt(&[], &[" "]), Err(RequestError::EmptyPrompt)));
         let blank = prompt(&["-"], &[]).unwrap().read(" \n".as_bytes());
         assert!(matches!(blank, Err(RequestError::EmptyPrompt)));
     }
@@ -123,15 +114,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_not_text_is_named() {
-        let missing = prompt(&["no/such/file"], &[])
-            .unwrap()
-            .read(io::empty())
-            .unwrap_err();
+        let missing = prompt(&["no/such/file"], &[]).unwrap().read(io::empty()).unwrap_err();
         assert!(missing.to_string().contains("no/such/file"));
-        let bytes = prompt(&["-"], &["why"])
-            .unwrap()
-            .read(&[0xff_u8, 0xfe][..])
-            .unwrap_err();
+        let bytes = prompt(&["-"], &["why"]).unwrap().read(&[0xff_u8, 0xfe][..]).unwrap_err();
         assert!(bytes.to_string().contains("standard input"));
     }
 }

@@ -24,14 +24,8 @@ impl PullRequest {
         environment: &Environment,
         (progress, cancel): (Progress, &Cancel),
     ) -> Result<Self, RequestError> {
-        let cache = environment
-            .model_cache
-            .clone()
-            .ok_or(RequestError::NoCacheFolder)?;
-        let hub = Hub {
-            address: environment.hub.clone(),
-            token: environment.hub_token.clone(),
-        };
+        let cache = environment.model_cache.clone().ok_or(RequestError::NoCacheFolder)?;
+        let hub = Hub { address: environment.hub.clone(), token: environment.hub_token.clone() };
         let settings = PullSettings {
             cache,
             hub,
@@ -41,24 +35,14 @@ impl PullRequest {
             progress,
             cancel: cancel.clone(),
         };
-        Ok(Self {
-            model: model.to_owned(),
-            settings,
-        })
+        Ok(Self { model: model.to_owned(), settings })
     }
 }
 
 /// The option goes before the variable, the variable before the default.
-pub(super) fn source_order(
-    sources: &SourceArgs,
-    environment: &Environment,
-) -> Result<SourceOrder, RequestError> {
+pub(super) fn source_order(sources: &SourceArgs, environment: &Environment) -> Result<SourceOrder, RequestError> {
     let read = |origin, text: &String| {
-        text.parse::<SourceOrder>()
-            .map_err(|error| RequestError::SourceOrder {
-                origin,
-                message: error.to_string(),
-            })
+        text.parse::<SourceOrder>().map_err(|error| RequestError::SourceOrder { origin, message: error.to_string() })
     };
     match (&sources.source_order, &environment.sources) {
         (Some(text), _) => read("--source-order", text),
@@ -72,17 +56,10 @@ mod tests {
     use super::*;
 
     fn order(option: Option<&str>, variable: Option<&str>) -> Result<String, String> {
-        let environment = Environment {
-            sources: variable.map(str::to_owned),
-            ..Environment::read()
-        };
-        let sources = SourceArgs {
-            source_order: option.map(str::to_owned),
-        };
+        let environment = Environment { sources: variable.map(str::to_owned), ..Environment::read() };
+        let sources = SourceArgs { source_order: option.map(str::to_owned) };
         let order = source_order(&sources, &environment);
-        order
-            .map(|order| order.to_string())
-            .map_err(|error| error.to_string())
+        order.map(|order| order.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -94,15 +71,7 @@ mod tests {
 
     #[test]
     fn a_wrong_order_names_where_it_came_from() {
-        assert!(
-            order(Some("x"), None)
-                .unwrap_err()
-                .starts_with("--source-order: ")
-        );
-        assert!(
-            order(None, Some("x"))
-                .unwrap_err()
-                .starts_with("FOURIER_KV_SOURCES: ")
-        );
+        assert!(order(Some("x"), None).unwrap_err().starts_with("--source-order: "));
+        assert!(order(None, Some("x")).unwrap_err().starts_with("FOURIER_KV_SOURCES: "));
     }
 }

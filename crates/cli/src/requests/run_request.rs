@@ -21,20 +21,14 @@ impl CacheRequest {
         if let Some(plan) = &args.plan {
             check_plan(&kind, plan)?;
         }
-        Ok(Self {
-            kind,
-            plan: args.plan.clone(),
-        })
+        Ok(Self { kind, plan: args.plan.clone() })
     }
 }
 
 fn check_plan(kind: &str, plan: &std::path::Path) -> Result<(), RequestError> {
     if ["exact", "full"].contains(&kind.split(':').next().unwrap_or(kind)) {
         let without = "with an exact cache, which has nothing to plan";
-        return Err(RequestError::NoEffect {
-            option: "--plan",
-            without,
-        });
+        return Err(RequestError::NoEffect { option: "--plan", without });
     }
     existing_file("--plan", plan)
 }
@@ -54,16 +48,10 @@ pub(super) fn cache_kind(text: &str) -> Result<String, RequestError> {
 }
 
 /// A file that an option names must be there before hours are spent.
-pub(super) fn existing_file(
-    option: &'static str,
-    path: &std::path::Path,
-) -> Result<(), RequestError> {
+pub(super) fn existing_file(option: &'static str, path: &std::path::Path) -> Result<(), RequestError> {
     match path.is_file() {
         true => Ok(()),
-        false => Err(RequestError::NoSuchFile {
-            option,
-            path: path.to_owned(),
-        }),
+        false => Err(RequestError::NoSuchFile { option, path: path.to_owned() }),
     }
 }
 
@@ -93,10 +81,7 @@ impl RunRequest {
     pub(crate) fn new(args: &RunArgs) -> Result<Self, RequestError> {
         if args.raw && args.system.is_some() {
             let without = "with --raw, which leaves the chat template out";
-            return Err(RequestError::NoEffect {
-                option: "--system",
-                without,
-            });
+            return Err(RequestError::NoEffect { option: "--system", without });
         }
         Ok(Self {
             model: args.model.model.clone(),
@@ -141,28 +126,12 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        for words in [
-            "--raw --system x why",
-            "--cache exact --plan p why",
-            "--cache full:bf16 --plan p y",
-        ] {
-            assert!(
-                matches!(read(words), Err(RequestError::NoEffect { .. })),
-                "{words}"
-            );
+        for words in ["--raw --system x why", "--cache exact --plan p why", "--cache full:bf16 --plan p y"] {
+            assert!(matches!(read(words), Err(RequestError::NoEffect { .. })), "{words}");
         }
-        assert!(matches!(
-            read("--plan no/such why"),
-            Err(RequestError::NoSuchFile { .. })
-        ));
-        assert!(matches!(
-            read("--cache= why"),
-            Err(RequestError::OutOfRange { .. })
-        ));
-        assert!(matches!(
-            read("--device cuda why"),
-            Err(RequestError::DeviceNotBuilt(_))
-        ));
+        assert!(matches!(read("--plan no/such why"), Err(RequestError::NoSuchFile { .. })));
+        assert!(matches!(read("--cache= why"), Err(RequestError::OutOfRange { .. })));
+        assert!(matches!(read("--device cuda why"), Err(RequestError::DeviceNotBuilt(_))));
         assert!(matches!(read(""), Err(RequestError::EmptyPrompt)));
     }
 }
