@@ -33,18 +33,18 @@ const PARTS: [&str; 10] = [
     "water tank",
     "radio mast",
     "tower door",
-    "outer stairs",
+    "outer stair",
     "boat winch",
 ];
 const STATES: [&str; 8] = [
-    "in good order",
-    "worn but serviceable",
-    "cleaned and greased during our visit",
-    "in need of paint",
-    "repaired last winter and sound",
-    "noisy, though it works",
-    "damp, and should be watched",
-    "as good as new",
+    "is in good order",
+    "is worn but serviceable",
+    "was cleaned and greased during our visit",
+    "is in need of paint",
+    "was repaired last winter and is sound",
+    "is noisy, though it works",
+    "is damp, and should be watched",
+    "is as good as new",
 ];
 const CAUSES: [&str; 8] = [
     "The keeper blames the salt in the air.",
@@ -125,7 +125,7 @@ fn section(index: usize, asked: bool, stations: usize, random: &mut Random) -> S
     let first = random.below(PARTS.len());
     for offset in [0, 3, 7] {
         let part = PARTS[(first + offset) % PARTS.len()];
-        sentences.push(format!("The {part} is {}. {}", random.pick(&STATES), random.pick(&CAUSES)));
+        sentences.push(format!("The {part} {}. {}", random.pick(&STATES), random.pick(&CAUSES)));
     }
     if asked {
         sentences.push(FACT.to_owned());
@@ -153,13 +153,13 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_text() {
-        assert_eq!(write(45, 1), write(45, 1));
-        assert_ne!(write(45, 1), write(45, 2));
+        assert_eq!(write(52, 1), write(52, 1));
+        assert_ne!(write(52, 1), write(52, 2));
     }
 
     #[test]
     fn the_fact_stands_once_and_in_the_middle() {
-        let text = write(45, 1);
+        let text = write(52, 1);
         assert!(QUESTION.contains(ASKED_STATION) && FACT.contains(ANSWER));
         assert_eq!(text.matches(FACT).count(), 1);
         assert_eq!(text.matches("beehive").count(), 1);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn it_is_several_thousand_tokens_long() {
-        let words = write(45, 1).split_whitespace().count();
+        let words = write(52, 1).split_whitespace().count();
         assert!((4000..6000).contains(&words), "{words} words");
         assert_eq!(write(0, 1).matches("Station").count(), 0);
     }

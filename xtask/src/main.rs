@@ -28,7 +28,7 @@ usage: cargo xtask CHORE
   test                      formatting, lints, documentation, all tests, references, fuzzing
   long-text [OPTIONS]       write the demo's text
       --output FILE         where to  [default: target/demo/long.txt]
-      --stations N          how long: about 135 tokens a station  [default: 45]
+      --stations N          how long: about 118 tokens a station  [default: 52]
       --seed N              another seed, another text  [default: 1]
   help                      this text";
 

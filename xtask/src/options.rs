@@ -18,7 +18,7 @@ pub(crate) struct TextOptions {
 impl Default for TextOptions {
     /// About 6,000 tokens.
     fn default() -> Self {
-        Self { output: None, stations: 45, seed: 1 }
+        Self { output: None, stations: 52, seed: 1 }
     }
 }
 
