@@ -2,13 +2,18 @@
 
 mod support;
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use support::*;
 use tempfile::TempDir;
 
+/// One measurement at a time: two would slow each other down.
+static MEASURING: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_report_is_plausible_and_quick() {
+    let _alone = MEASURING.lock();
     let cache = TempDir::new().unwrap();
     std::fs::create_dir_all(models(cache.path())).unwrap();
     std::fs::write(models(cache.path()).join("m.gguf"), [0; 123]).unwrap();
@@ -34,6 +39,7 @@ fn the_report_is_plausible_and_quick() {
 
 #[test]
 fn the_text_says_what_would_be_used() {
+    let _alone = MEASURING.lock();
     let cache = TempDir::new().unwrap();
     let output = fourier_kv(cache.path()).arg("doctor").output().unwrap();
     let text = stdout(&output);

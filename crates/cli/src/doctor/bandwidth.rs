@@ -3,23 +3,21 @@
 //!
 //! Method: a buffer larger than the caches of most machines, cut into one piece a thread; each
 //! thread sums its piece (read), then copies it into another buffer (copy: the bytes read and the
-//! bytes written are counted). The best of several passes stands, after one that is not counted.
+//! bytes written are counted). The fastest pass stands (see [`super::fastest`]).
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::fastest::fastest;
 use super::memory::Memory;
 
 /// Bytes of the buffer, unless memory is short.
 const BUFFER_BYTES: u64 = 256 << 20;
 /// At most this part of the memory that can be had.
 const MEMORY_SHARE: u64 = 8;
-/// Passes that are counted.
-const PASSES: usize = 4;
 /// Words summed side by side, so that adding does not wait for adding.
 const LANES: usize = 16;
 
@@ -51,32 +49,21 @@ pub(super) fn measure(pool: &ThreadPool, memory: Option<&Memory>) -> Bandwidth {
         let sums = source.par_chunks(piece).map(sum);
         black_box(sums.reduce(|| 0, u64::wrapping_add));
     };
-    let read_seconds = pool.install(|| best(read));
+    let read_seconds = pool.install(|| fastest(read));
     let copy = || {
         let pairs = target.par_chunks_mut(piece).zip(source.par_chunks(piece));
         pairs.for_each(|(to, from)| to.copy_from_slice(from));
         black_box(&mut target);
     };
-    let copy_seconds = pool.install(|| best(copy));
+    let copy_seconds = pool.install(|| fastest(copy));
     Bandwidth {
         read_bytes_per_second: bytes / read_seconds,
         copy_bytes_per_second: 2.0 * bytes / copy_seconds,
         buffer_bytes: words as u64 * 8,
         threads,
-        method: "best of 4 passes; all threads sum, then copy, a piece of the buffer each; \
+        method: "fastest of up to 5 passes; all threads sum, then copy, a piece of the buffer each; \
                  copying counts the bytes read and those written",
     }
-}
-
-/// Seconds of the fastest pass, after one that is not counted.
-fn best(mut pass: impl FnMut()) -> f64 {
-    pass();
-    let timed = (0..PASSES).map(|_| {
-        let start = Instant::now();
-        pass();
-        start.elapsed().as_secs_f64()
-    });
-    timed.fold(f64::INFINITY, f64::min)
 }
 
 fn sum(words: &[u64]) -> u64 {

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod cpu;
+mod fastest;
 mod graphics;
 mod matrix_rate;
 mod memory;
