@@ -26,8 +26,10 @@
 //! steps of 64 tokens, and one mean a spectral dim.
 
 pub mod budget;
+pub mod calibration;
 pub mod choice;
 mod head;
+pub mod losses;
 pub mod settings;
 mod store;
 mod stretch;

@@ -9,10 +9,11 @@ use fourier_kv_kernels::workspace::{Scratch, Transforms, Workspace};
 use fourier_kv_spectral::band::PairBand;
 use fourier_kv_spectral::period::usable_harmonics;
 
-use super::choice::{cheapest, track_weight};
+use super::choice::cheapest;
+use super::losses::losses;
 use super::settings::FourierSettings;
 use super::store::{Run, SideStore};
-use super::track::{Analysed, Columns, Side, Track, Tracking, analyse, error};
+use super::track::{Analysed, Columns, Side, Track, Tracking, analyse};
 use crate::bytes::{CacheBytes, held};
 use crate::plan::HeadPlan;
 
@@ -133,24 +134,20 @@ fn make_side<S: Element, C: Element>(
     run: Run<'_, S>,
     transforms: &Transforms,
 ) -> SideStore<S, C> {
-    let mut work = Columns::new(&transforms.fft);
     let read = |t: usize, d: usize| run.rows[t * tracking.dim + d].load::<f32>();
-    let mut turn = |number: usize, ranked: bool| -> (Analysed, f64) {
-        let track = Track { tracking, number, harmonics };
-        let analysed = analyse(track, run.count, &read, transforms, &mut work);
-        let loss = if ranked { error(track, &analysed, transforms, &mut work) } else { 0.0 };
-        (analysed, loss)
-    };
     let mut store = match choice {
         Choice::Given(spectral) => {
-            let all: Vec<Analysed> = spectral.iter().map(|&t| turn(usize::from(t), false).0).collect();
+            let mut work = Columns::new(&transforms.fft);
+            let mut turn = |&number: &u16| {
+                let track = Track { tracking, number: usize::from(number), harmonics };
+                analyse(track, run.count, &read, transforms, &mut work)
+            };
+            let all: Vec<Analysed> = spectral.iter().map(&mut turn).collect();
             SideStore::new(tracking, spectral.to_vec(), &all.iter().collect::<Vec<_>>())
         }
         Choice::Ranked { count, weights } => {
-            let all: Vec<(Analysed, f64)> = (0..tracking.count()).map(|t| turn(t, true)).collect();
-            let losses: Vec<f64> =
-                all.iter().enumerate().map(|(t, (_, loss))| loss * track_weight(tracking, t, weights)).collect();
-            let spectral = cheapest(&losses, count);
+            let all = losses(tracking, harmonics, run.count, &read, weights, transforms);
+            let spectral = cheapest(&all.iter().map(|(_, loss)| *loss).collect::<Vec<_>>(), count);
             let kept: Vec<&Analysed> = spectral.iter().map(|&t| &all[usize::from(t)].0).collect();
             SideStore::new(tracking, spectral, &kept)
         }

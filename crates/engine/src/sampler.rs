@@ -1,0 +1,206 @@
+//! Choosing the next token from its logits.
+
+/// How tokens are chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sampling {
+    /// The most probable one; of equals, that with the lower id.
+    Greedy,
+    /// At random. First only the `top_k` most probable are kept (0: all), then, of those and at this temperature, the
+    /// most probable whose probabilities add up to `top_p`.
+    Random {
+        /// What logits are divided by, above 0.
+        temperature: f32,
+        /// Tokens kept, 0 for all.
+        top_k: usize,
+        /// Probability kept, above 0 and up to 1.
+        top_p: f32,
+        /// Seed: the same seed and logits give the same tokens.
+        seed: u64,
+    },
+}
+
+/// Sampling that makes no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SamplerError {
+    /// A setting is out of range.
+    #[error("expected {what} {expected}, got {got}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// What came.
+        got: f32,
+    },
+    /// There is no token with a finite logit.
+    #[error("expected at least one finite logit, got none: the model's weights or the cache are damaged")]
+    NoLogits,
+}
+
+/// Chooses tokens; keeps the state of its random numbers.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    sampling: Sampling,
+    state: u64,
+    candidates: Vec<(u32, f32)>,
+}
+
+impl Sampler {
+    /// A sampler.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn new(sampling: Sampling) -> Result<Self, SamplerError> {
+        let mut state = 0;
+        if let Sampling::Random { temperature, top_p, seed, .. } = sampling {
+            state = seed;
+            if !(temperature > 0.0 && temperature.is_finite()) {
+                let expected = "above 0 (greedy choice is a setting of its own)";
+                return Err(SamplerError::Setting { what: "a temperature", expected, got: temperature });
+            }
+            if !(top_p > 0.0 && top_p <= 1.0) {
+                return Err(SamplerError::Setting { what: "top-p", expected: "above 0 and up to 1", got: top_p });
+            }
+        }
+        Ok(Sampler { sampling, state, candidates: Vec::new() })
+    }
+
+    /// The next token.
+    ///
+    /// # Errors
+    /// If no logit is a finite number.
+    pub fn choose(&mut self, logits: &[f32]) -> Result<u32, SamplerError> {
+        match self.sampling {
+            Sampling::Greedy => greedy(logits),
+            Sampling::Random { temperature, top_k, top_p, .. } => {
+                self.rank(logits, top_k);
+                let best = self.candidates.first().ok_or(SamplerError::NoLogits)?.1;
+                for (_, x) in &mut self.candidates {
+                    *x = ((*x - best) / temperature).exp();
+                }
+                self.keep_probable(top_p);
+                Ok(self.draw())
+            }
+        }
+    }
+
+    /// The finite logits, largest first, at most `top_k` of them.
+    fn rank(&mut self, logits: &[f32], top_k: usize) {
+        self.candidates.clear();
+        self.candidates.extend((0u32..).zip(logits.iter().copied()).filter(|(_, x)| x.is_finite()));
+        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if top_k > 0 && top_k < self.candidates.len() {
+            self.candidates.select_nth_unstable_by(top_k - 1, order);
+            self.candidates.truncate(top_k);
+        }
+        self.candidates.sort_unstable_by(order);
+    }
+
+    /// Keeps the shortest run of candidates whose weights add up to `top_p` of all.
+    fn keep_probable(&mut self, top_p: f32) {
+        let total: f32 = self.candidates.iter().map(|(_, w)| w).sum();
+        let mut sum = 0.0;
+        let enough = self.candidates.iter().position(|(_, w)| {
+            sum += w;
+            sum >= top_p * total
+        });
+        self.candidates.truncate(enough.map_or(self.candidates.len(), |i| i + 1));
+    }
+
+    fn draw(&mut self) -> u32 {
+        let total: f32 = self.candidates.iter().map(|(_, w)| w).sum();
+        let mut left = self.uniform() * total;
+        for &(token, weight) in &self.candidates {
+            if left < weight {
+                return token;
+            }
+            left -= weight;
+        }
+        self.candidates.last().expect("never empty here").0
+    }
+
+    /// Uniform in 0 .. 1. SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine.
+    fn uniform(&mut self) -> f32 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+    }
+}
+
+fn greedy(logits: &[f32]) -> Result<u32, SamplerError> {
+    let finite = (0u32..).zip(logits).filter(|(_, x)| x.is_finite());
+    let best = finite.fold(None, |best: Option<(u32, f32)>, (i, &x)| match best {
+        Some((_, top)) if top >= x => best,
+        _ => Some((i, x)),
+    });
+    best.map(|(i, _)| i).ok_or(SamplerError::NoLogits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(temperature: f32, top_k: usize, top_p: f32, seed: u64) -> Sampler {
+        Sampler::new(Sampling::Random { temperature, top_k, top_p, seed }).unwrap()
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_the_largest() {
+        let mut sampler = Sampler::new(Sampling::Greedy).unwrap();
+        assert_eq!(sampler.choose(&[1.0, 3.0, 3.0, f32::NAN, f32::INFINITY]), Ok(1));
+        assert_eq!(sampler.choose(&[f32::NAN]), Err(SamplerError::NoLogits));
+        assert_eq!(sampler.choose(&[]), Err(SamplerError::NoLogits));
+        assert_eq!(random(1.0, 0, 1.0, 1).choose(&[f32::NEG_INFINITY]), Err(SamplerError::NoLogits));
+    }
+
+    #[test]
+    fn frequencies_follow_the_probabilities() {
+        let logits = [0.0f32, 1.0, 2.0, -1.0];
+        let temperature = 0.7;
+        let weights: Vec<f64> = logits.iter().map(|&x| f64::from(x / temperature).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let mut sampler = random(temperature, 0, 1.0, 42);
+        let mut counts = [0usize; 4];
+        let draws = 100_000;
+        for _ in 0..draws {
+            counts[sampler.choose(&logits).unwrap() as usize] += 1;
+        }
+        for (count, weight) in counts.iter().zip(&weights) {
+            let (got, expected) = (*count as f64 / draws as f64, weight / total);
+            assert!((got - expected).abs() < 0.006, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_tokens() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32).sin()).collect();
+        let draw = |seed| {
+            let mut s = random(1.3, 20, 0.9, seed);
+            (0..30).map(|_| s.choose(&logits).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn limits_cut_the_tail() {
+        let logits = [5.0, 4.0, 3.0, 2.0, 1.0];
+        for (top_k, top_p, allowed) in [(2, 1.0, 2), (0, 0.6, 1), (0, 0.8, 2), (1, 1.0, 1), (3, 0.999, 3)] {
+            let mut sampler = random(1.0, top_k, top_p, 3);
+            let most = (0..2_000).map(|_| sampler.choose(&logits).unwrap()).max().unwrap();
+            assert_eq!(most + 1, allowed, "top-k {top_k}, top-p {top_p}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        for (temperature, top_p) in [(0.0, 1.0), (-1.0, 1.0), (f32::NAN, 1.0), (1.0, 0.0), (1.0, 1.1), (1.0, f32::NAN)]
+        {
+            let sampling = Sampling::Random { temperature, top_k: 0, top_p, seed: 0 };
+            assert!(matches!(Sampler::new(sampling), Err(SamplerError::Setting { .. })), "{sampling:?}");
+        }
+    }
+}

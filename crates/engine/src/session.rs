@@ -1,0 +1,96 @@
+//! One sequence: its tokens, its cache, and the passes over them.
+
+use std::ops::ControlFlow;
+
+use fourier_kv_cache::KvCache;
+use fourier_kv_model::decoder::{Activations, ForwardError, LogitRows, Logits, Progress, Sequence};
+
+use crate::{Engine, EngineError};
+
+/// One sequence of an [`Engine`].
+pub struct Session<'e> {
+    engine: &'e Engine,
+    cache: Box<dyn KvCache>,
+    activations: Activations,
+    tokens: Vec<u32>,
+    broken: bool,
+}
+
+impl std::fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("tokens", &self.tokens.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'e> Session<'e> {
+    /// A sequence in a cache of the caller's own making; [`Engine::session`] makes one of a known kind.
+    ///
+    /// The cache must be empty and built for the engine's model.
+    pub fn new(engine: &'e Engine, cache: Box<dyn KvCache>) -> Self {
+        Session { engine, cache, activations: engine.model().activations(), tokens: Vec::new(), broken: false }
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &dyn KvCache {
+        self.cache.as_ref()
+    }
+
+    /// All tokens that the cache has seen.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Reads a prompt or a further turn, compresses, and returns the logits asked for.
+    ///
+    /// # Errors
+    /// If a token does not fit the model, or `watch` said to stop; the session cannot go on then.
+    pub fn prompt(
+        &mut self,
+        tokens: &[u32],
+        logits: LogitRows,
+        watch: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    ) -> Result<Logits, EngineError> {
+        let result = self.pass(tokens, true, logits, watch);
+        // A prompt's activations are as long as the prompt; decoding needs one row.
+        self.activations = self.engine.model().activations();
+        result
+    }
+
+    /// Appends one token and returns the logits of the next.
+    ///
+    /// # Errors
+    /// If the token does not fit the model.
+    pub fn step(&mut self, token: u32) -> Result<Logits, EngineError> {
+        self.pass(&[token], false, LogitRows::Last, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Appends tokens that are known without ending the prompt, and returns the logits asked for.
+    ///
+    /// # Errors
+    /// As [`Session::prompt`].
+    pub fn feed(&mut self, tokens: &[u32], logits: LogitRows) -> Result<Logits, EngineError> {
+        self.pass(tokens, false, logits, &mut |_| ControlFlow::Continue(()))
+    }
+
+    fn pass(
+        &mut self,
+        tokens: &[u32],
+        end_of_prompt: bool,
+        logits: LogitRows,
+        watch: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+    ) -> Result<Logits, EngineError> {
+        if self.broken {
+            return Err(EngineError::Broken);
+        }
+        let Session { engine, cache, activations, .. } = self;
+        let mut batch = [Sequence { tokens, cache: cache.as_mut(), end_of_prompt, logits }];
+        let result =
+            engine.install(|| engine.model().forward(&mut batch, engine.workspace(), activations, &mut |p| watch(p)));
+        // Tokens and sizes are checked before anything is appended; after that the cache may be left uneven.
+        let untouched = matches!(result, Err(ForwardError::Token { .. } | ForwardError::Shape { .. }));
+        self.broken = result.is_err() && !untouched;
+        let logits = result?;
+        self.tokens.extend_from_slice(tokens);
+        Ok(logits)
+    }
+}

@@ -1,0 +1,89 @@
+//! Stop strings in a stream of text.
+
+/// Passes text through until a stop string appears in it, however it is cut into pieces.
+#[derive(Clone, Debug)]
+pub(crate) struct StopFilter {
+    stops: Vec<String>,
+    /// Text that may be the beginning of a stop string.
+    held: String,
+}
+
+/// What came of a piece of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Text that can be shown.
+    Text(String),
+    /// Text before the stop string, and the string.
+    Stop(String, String),
+}
+
+impl StopFilter {
+    /// Empty strings stop nothing.
+    pub(crate) fn new(stops: &[String]) -> Self {
+        StopFilter { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), held: String::new() }
+    }
+
+    /// Takes a piece of text and returns what can be shown by now.
+    pub(crate) fn push(&mut self, piece: &str) -> Passed {
+        self.held.push_str(piece);
+        let found = self.stops.iter().filter_map(|s| self.held.find(s.as_str()).map(|at| (at, s)));
+        if let Some((at, stop)) = found.min_by_key(|&(at, s)| (at, std::cmp::Reverse(s.len()))) {
+            let stop = stop.clone();
+            self.held.truncate(at);
+            return Passed::Stop(std::mem::take(&mut self.held), stop);
+        }
+        let keep = self.stops.iter().map(|s| overlap(&self.held, s)).max().unwrap_or(0);
+        let rest = self.held.split_off(self.held.len() - keep);
+        Passed::Text(std::mem::replace(&mut self.held, rest))
+    }
+
+    /// What was held back, when nothing more comes.
+    pub(crate) fn finish(self) -> String {
+        self.held
+    }
+}
+
+/// Length of the longest end of `text` that `stop` begins with, short of all of `stop`.
+fn overlap(text: &str, stop: &str) -> usize {
+    let ends = stop.char_indices().map(|(i, _)| i).skip(1);
+    ends.filter(|&length| text.ends_with(&stop[..length])).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All text shown, and the stop string, for a text cut into pieces of `size` characters.
+    fn run(text: &str, size: usize, stops: &[&str]) -> (String, Option<String>) {
+        let stops: Vec<String> = stops.iter().map(|s| (*s).to_owned()).collect();
+        let mut filter = StopFilter::new(&stops);
+        let mut shown = String::new();
+        let chars: Vec<char> = text.chars().collect();
+        for piece in chars.chunks(size) {
+            match filter.push(&piece.iter().collect::<String>()) {
+                Passed::Text(text) => shown += &text,
+                Passed::Stop(text, stop) => return (shown + &text, Some(stop)),
+            }
+        }
+        (shown + &filter.finish(), None)
+    }
+
+    #[test]
+    fn pieces_do_not_matter() {
+        for size in 1..12 {
+            assert_eq!(run("one two END three", size, &["END", "three"]), ("one two ".into(), Some("END".into())));
+            assert_eq!(run("aaab aab", size, &["aab"]), ("a".into(), Some("aab".into())), "{size}");
+            assert_eq!(run("no stop here EN", size, &["END", ""]), ("no stop here EN".into(), None));
+            assert_eq!(run("héé→ß", size, &["é→"]), ("hé".into(), Some("é→".into())));
+            assert_eq!(run("plain", size, &[]), ("plain".into(), None));
+        }
+    }
+
+    #[test]
+    fn text_is_not_held_longer_than_needed() {
+        let mut filter = StopFilter::new(&["\n\n".into()]);
+        assert_eq!(filter.push("a\nb"), Passed::Text("a\nb".into()));
+        assert_eq!(filter.push("c\n"), Passed::Text("c".into()));
+        assert_eq!(filter.push("d"), Passed::Text("\nd".into()));
+    }
+}
