@@ -31,7 +31,7 @@ fn write_model(f: &mut fmt::Formatter<'_>, facts: &ModelFacts) -> fmt::Result {
     for part in &facts.weights {
         writeln!(f, "              {:<5} {:>4} tensors {:>10}", part.ty, part.tensors, megabytes(part.bytes as u64))?;
     }
-    writeln!(f, "  rotation    {}", rope_text(c))?;
+    writeln!(f, "  rope        {}", rope_text(c))?;
     writeln!(f, "  template    {}", if facts.chat_template { "yes" } else { "none: use --raw" })?;
     writeln!(f, "  fingerprint {}", facts.fingerprint)
 }

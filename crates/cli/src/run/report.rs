@@ -199,8 +199,7 @@ fn compared(bytes: usize, exact: usize) -> String {
     let ratio = exact as f64 / bytes.max(1) as f64;
     match format!("{ratio:.1}") {
         text if ratio > 1.0 && text != "1.0" => format!("{held} instead of {whole} ({text}x smaller)"),
-        text if text == "1.0" => format!("{held}, as large as the exact cache's {whole} (1.0x)"),
-        text => format!("{held}, larger than the exact cache's {whole} ({text}x)"),
+        text => format!("{held} for {whole} of keys and values ({text}x)"),
     }
 }
 
@@ -216,8 +215,8 @@ mod tests {
     #[test]
     fn sizes_are_compared_honestly() {
         assert_eq!(compared(5_100_000, 41_900_000), "5.1 MB instead of 41.9 MB (8.2x smaller)");
-        assert_eq!(compared(42_000_000, 41_900_000), "42.0 MB, as large as the exact cache's 41.9 MB (1.0x)");
-        assert_eq!(compared(50_000_000, 41_900_000), "50.0 MB, larger than the exact cache's 41.9 MB (0.8x)");
+        assert_eq!(compared(42_000_000, 41_900_000), "42.0 MB for 41.9 MB of keys and values (1.0x)");
+        assert_eq!(compared(50_000_000, 41_900_000), "50.0 MB for 41.9 MB of keys and values (0.8x)");
     }
 
     #[test]
