@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use fourier_kv_engine::EngineError;
 use fourier_kv_engine::cache::plan::PlanError;
+use fourier_kv_engine::model::error::ModelError;
 
 use crate::cancel::EXIT_INTERRUPTED;
 use crate::doctor::DoctorError;
@@ -33,6 +35,14 @@ pub(crate) enum Failure {
     /// The model could not be got.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// The model could not be opened.
+    #[error("{}: {source}", .path.display())]
+    Open {
+        /// Its file or folder.
+        path: PathBuf,
+        /// Why.
+        source: EngineError,
+    },
     /// The model could not be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -62,7 +72,22 @@ impl Failure {
             Self::Pull(PullError::UnknownModel(_) | PullError::Ambiguous { .. }) => EXIT_USAGE,
             Self::Pull(PullError::Interrupted) | Self::Doctor(DoctorError::Interrupted) => EXIT_INTERRUPTED,
             Self::Interrupted => EXIT_INTERRUPTED,
-            Self::Pull(_) | Self::Engine(_) | Self::Doctor(_) | Self::Output(_) | Self::CtrlC(_) => EXIT_FAILED,
+            Self::Pull(_)
+            | Self::Open { .. }
+            | Self::Engine(_)
+            | Self::Doctor(_)
+            | Self::Output(_)
+            | Self::CtrlC(_) => EXIT_FAILED,
+        }
+    }
+
+    /// For `map_err` on opening the model at `path`.
+    pub(crate) fn open<E: Into<EngineError>>(path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |error| match error.into() {
+            // These say the path themselves.
+            error @ EngineError::Model(ModelError::Io { .. } | ModelError::TooLarge { .. }) => Self::Engine(error),
+            source => Self::Open { path, source },
         }
     }
 

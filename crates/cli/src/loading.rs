@@ -23,7 +23,7 @@ pub(crate) fn engine(path: &Path, machine: Machine) -> Result<Engine, Failure> {
     match machine.device {
         Device::Cpu => {
             let options = EngineOptions { threads: NonZeroUsize::new(machine.threads), isa: None };
-            Ok(Engine::load(path, &options)?)
+            Engine::load(path, &options).map_err(Failure::open(path))
         }
     }
 }

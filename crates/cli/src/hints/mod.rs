@@ -17,7 +17,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Doctor(DoctorError::Threads(_)) => Some("try a smaller --threads".to_owned()),
         Failure::Doctor(DoctorError::Interrupted) => None,
         Failure::Output(_) => Some("look whether the disk it goes to is full".to_owned()),
-        Failure::Engine(error) => engine::hint(error),
+        Failure::Engine(error) | Failure::Open { source: error, .. } => engine::hint(error),
         Failure::CtrlC(_) | Failure::Interrupted => None,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn inspect(args: &InspectArgs, session: &Session) -> Result<(), Failu
     let request = InspectRequest::new(args)?;
     let plan = request.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
-    let source = source::open(&pulled.path).map_err(EngineError::from)?;
+    let source = source::open(&pulled.path).map_err(Failure::open(&pulled.path))?;
     let fingerprint = source.fingerprint().map_err(EngineError::from)?;
     if let Some(plan) = &plan {
         plan.check_model(&fingerprint, &source.config.name)?;

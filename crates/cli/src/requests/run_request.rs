@@ -90,7 +90,7 @@ impl RunRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TextSource;
+    use super::super::prompt::TextSource;
     use super::*;
     use clap::Parser;
 
