@@ -1,1 +1,3 @@
 //! kernels
+pub mod isa;
+pub mod quant;

@@ -1,10 +1,12 @@
 //! Chat templates against goldens rendered by Hugging Face's own environment
 //! (`tools/goldens/chat_prompts.py`), and templates that mean harm.
 
-mod common;
+#[path = "shared/cached_models.rs"]
+mod cached_models;
 
-use common::{Metadata, cached_model};
+use cached_models::cached_model;
 use fourier_kv_model::chat::{ChatError, ChatTemplate, Message};
+use fourier_kv_model::source;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -62,9 +64,7 @@ fn real_templates_render_as_published() {
         let Some(path) = cached_model(&golden.file) else {
             continue;
         };
-        let source = Metadata::read(&path)
-            .text("tokenizer.chat_template")
-            .unwrap();
+        let source = source::open(&path).unwrap().chat_template.unwrap();
         let template = ChatTemplate::new(&source, &goldens.bos, &goldens.eos).unwrap();
         for (i, conversation) in goldens.conversations.iter().enumerate() {
             for (add_generation_prompt, j) in [(false, 0), (true, 1)] {
@@ -193,20 +193,37 @@ fn hostile_templates_are_refused_in_time() {
 fn deep_templates_do_not_overflow_the_stack() {
     const LONGEST: usize = 1 << 16;
     const LONGEST_TAG: usize = 1 << 13;
-    let blocks = ["{% if x %}", "{% for x in y %}", "{% if x %}{% else %}{% if y %}"];
+    let blocks = [
+        "{% if x %}",
+        "{% for x in y %}",
+        "{% if x %}{% else %}{% if y %}",
+    ];
     for block in blocks {
         let _ = render(&block.repeat(LONGEST / block.len()), &[]);
     }
     let before = ["(", "[", "x if y else ", "-", "not "].map(|prefix| (prefix, ""));
-    let after = [".y", "|f", "[0]", " is x", "(x)", "+1", "~x", "**x", " and x", "+'}}'"];
+    let after = [
+        ".y", "|f", "[0]", " is x", "(x)", "+1", "~x", "**x", " and x", "+'}}'",
+    ];
     for (prefix, suffix) in before.into_iter().chain(after.map(|suffix| ("", suffix))) {
-        let length = if suffix.contains('}') { LONGEST } else { LONGEST_TAG };
+        let length = if suffix.contains('}') {
+            LONGEST
+        } else {
+            LONGEST_TAG
+        };
         let repeats = (length - 8) / (prefix.len() + suffix.len());
-        let source = format!("{{{{ {}x{} }}}}", prefix.repeat(repeats), suffix.repeat(repeats));
+        let source = format!(
+            "{{{{ {}x{} }}}}",
+            prefix.repeat(repeats),
+            suffix.repeat(repeats)
+        );
         let result = render(&source, &[]);
         assert!(!matches!(result, Err(ChatError::TooLong { .. })));
         let longer = format!("{{{{ x{} }}}}", "+1".repeat(LONGEST_TAG / 2));
-        assert!(matches!(render(&longer, &[]), Err(ChatError::TooLong { .. })));
+        assert!(matches!(
+            render(&longer, &[]),
+            Err(ChatError::TooLong { .. })
+        ));
     }
 }
 

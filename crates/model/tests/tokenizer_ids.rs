@@ -1,9 +1,11 @@
 //! Token ids against goldens made by the tokenizers that the models were published with
 //! (`tools/goldens/tokenizer_ids.py`), and decoding back.
 
-mod common;
+#[path = "shared/cached_models.rs"]
+mod cached_models;
 
-use common::{Metadata, cached_model};
+use cached_models::cached_model;
+use fourier_kv_model::source;
 use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
 use fourier_kv_model::tokenizer_source::{GgufVocabulary, TokenizerSource};
 use proptest::prelude::*;
@@ -55,8 +57,8 @@ static GOLDENS: LazyLock<Goldens> =
     LazyLock::new(|| serde_json::from_str(include_str!("goldens/tokenizer_ids.json")).unwrap());
 
 fn real_tokenizer(file: &str) -> Option<Tokenizer> {
-    let vocabulary = Metadata::read(&cached_model(file)?).vocabulary();
-    Some(Tokenizer::from_source(&TokenizerSource::Gguf(vocabulary)).unwrap())
+    let model = source::open(&cached_model(file)?).unwrap();
+    Some(Tokenizer::from_source(&model.tokenizer).unwrap())
 }
 
 fn byte_level(golden: &ByteLevel) -> Tokenizer {

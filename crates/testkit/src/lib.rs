@@ -1,1 +1,13 @@
-//! testkit
+//! What the tests of several crates share: small random models, written as real model files.
+#![forbid(unsafe_code)]
+
+pub mod gguf_writer;
+mod model_gguf;
+mod model_safetensors;
+pub mod quantise;
+pub mod random_model;
+pub mod tiny_tokenizer;
+
+pub use gguf_writer::{GgufWriter, Meta};
+pub use quantise::Encoding;
+pub use random_model::{Llama3Scaling, RandomModel, Tensor};
