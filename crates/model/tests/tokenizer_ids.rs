@@ -8,6 +8,7 @@ use cached_models::cached_model;
 use fourier_kv_model::source;
 use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
 use fourier_kv_model::tokenizer_source::{GgufVocabulary, TokenizerSource};
+use fourier_kv_testkit::tiny_tokenizer;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -149,6 +150,27 @@ fn both_file_formats_give_the_published_ids() {
             assert_ids(&from_gguf, text, PARSED, ids);
         }
     }
+}
+
+/// The tokenizer of random test models, as both file formats write it.
+#[test]
+fn tiny_tokenizer_in_both_formats() {
+    let json = tiny_tokenizer::tokenizer_json().to_string();
+    let from_json = Tokenizer::from_json(json.as_bytes()).unwrap();
+    let vocabulary = GgufVocabulary {
+        model: "gpt2".into(),
+        pre: "gpt-2".into(),
+        tokens: tiny_tokenizer::tokens(),
+        merges: tiny_tokenizer::merges(),
+        token_types: tiny_tokenizer::token_types(),
+        ..GgufVocabulary::default()
+    };
+    let from_gguf = Tokenizer::from_source(&TokenizerSource::Gguf(vocabulary)).unwrap();
+    let text = "<|im_start|>the sun and the river<|im_end|>\n";
+    let ids = from_json.encode(text, PARSED).unwrap();
+    assert_eq!(ids[0], tiny_tokenizer::TURN_START);
+    assert_eq!(ids, from_gguf.encode(text, PARSED).unwrap());
+    assert_eq!(from_gguf.decode(&ids, false), text);
 }
 
 #[test]
