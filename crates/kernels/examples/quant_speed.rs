@@ -18,10 +18,7 @@ const COLS: usize = 1536;
 
 fn main() {
     let x: Vec<f32> = (0..COLS).map(|i| (i as f32 * 0.37).sin()).collect();
-    println!(
-        "{:<6} {:<9} {:>13} {:>13}  (10^9 weights/s)",
-        "type", "isa", "dot", "dequantise"
-    );
+    println!("{:<6} {:<9} {:>13} {:>13}  (10^9 weights/s)", "type", "isa", "dot", "dequantise");
     for ty in WeightType::ALL {
         let bytes = stored(ty);
         let matrix = Matrix::new(ty, ROWS, COLS, &bytes).expect("a whole number of blocks");
@@ -33,11 +30,7 @@ fn main() {
                 matrix.dequantise(isa, row, &mut out).expect("one row");
                 std::hint::black_box(out[0])
             });
-            println!(
-                "{ty:<6} {isa:<9} {dot:>13.2} {dequantise:>13.2}",
-                isa = isa.to_string(),
-                ty = ty.to_string()
-            );
+            println!("{ty:<6} {isa:<9} {dot:>13.2} {dequantise:>13.2}", isa = isa.to_string(), ty = ty.to_string());
         }
     }
 }
@@ -45,28 +38,17 @@ fn main() {
 /// Bytes that are finite numbers in every format: all scales have a small exponent.
 fn stored(ty: WeightType) -> Vec<u8> {
     let len = ROWS * ty.row_bytes(COLS).expect("a whole number of blocks");
-    (0..len as u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0x3b)
-        .collect()
+    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0x3b).collect()
 }
 
 /// A figure for a kernel that is wrong is worth nothing.
 fn check(matrix: &Matrix<'_>, isa: Isa, x: &[f32]) {
     let mut weights = vec![0.0; COLS];
     matrix.dequantise(isa, 7, &mut weights).expect("one row");
-    let products = || {
-        weights
-            .iter()
-            .zip(x)
-            .map(|(&w, &x)| f64::from(w) * f64::from(x))
-    };
+    let products = || weights.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x));
     let size: f64 = products().map(f64::abs).sum();
     let error = (f64::from(matrix.dot(isa, 7, x)) - products().sum::<f64>()).abs();
-    assert!(
-        error <= 1e-5 * size,
-        "{} on {isa}: {error} of {size}",
-        matrix.ty()
-    );
+    assert!(error <= 1e-5 * size, "{} on {isa}: {error} of {size}", matrix.ty());
 }
 
 /// Weights read in 10^9 a second, the best of several passes over the matrix.

@@ -31,14 +31,8 @@ fn goldens() -> Vec<Golden> {
 }
 
 fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|c| c.to_digit(16).unwrap() as u8)
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 #[test]
@@ -65,21 +59,14 @@ fn dequantised_values_are_the_reference_values_exactly() {
 #[test]
 fn dot_is_the_dot_of_the_reference_values() {
     for golden in goldens() {
-        let x: Vec<f32> = (0..golden.values.len())
-            .map(|i| (i as f32 * 0.7).cos())
-            .collect();
+        let x: Vec<f32> = (0..golden.values.len()).map(|i| (i as f32 * 0.7).cos()).collect();
         assert_dots_agree(golden.ty, &golden.bytes, &golden.values, &x);
     }
 }
 
 /// The fused dot products of every instruction set against one in f64.
 fn assert_dots_agree(ty: WeightType, row: &[u8], values: &[f32], x: &[f32]) {
-    let products = || {
-        values
-            .iter()
-            .zip(x)
-            .map(|(&w, &x)| f64::from(w) * f64::from(x))
-    };
+    let products = || values.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x));
     let exact: f64 = products().sum();
     let size: f64 = products().map(f64::abs).sum();
     // a K block's weight is a difference of two rounded products, either of which can be much
@@ -89,24 +76,17 @@ fn assert_dots_agree(ty: WeightType, row: &[u8], values: &[f32], x: &[f32]) {
     let bound = 4e-6 * size + 4e-7 * f64::from(largest) * inputs;
     for isa in Isa::available() {
         let found = f64::from(dot(isa, ty, row, x));
-        assert!(
-            (found - exact).abs() <= bound,
-            "{ty} on {isa}: {found}, not {exact} ± {bound}"
-        );
+        assert!((found - exact).abs() <= bound, "{ty} on {isa}: {found}, not {exact} ± {bound}");
     }
 }
 
 /// A type, and a row of random blocks with finite scales: as many golden blocks in random order.
 fn rows() -> impl Strategy<Value = (usize, Vec<usize>, Vec<f32>)> {
-    (
-        0..WeightType::ALL.len(),
-        prop::collection::vec(0usize..1000, 0..80),
-    )
-        .prop_flat_map(|(which, picks)| {
-            let cols = picks.len() * WeightType::ALL[which].block_len();
-            let x = prop::collection::vec(-4f32..4.0, cols);
-            (Just(which), Just(picks), x)
-        })
+    (0..WeightType::ALL.len(), prop::collection::vec(0usize..1000, 0..80)).prop_flat_map(|(which, picks)| {
+        let cols = picks.len() * WeightType::ALL[which].block_len();
+        let x = prop::collection::vec(-4f32..4.0, cols);
+        (Just(which), Just(picks), x)
+    })
 }
 
 proptest! {
@@ -136,10 +116,7 @@ proptest! {
 
 #[test]
 fn a_matrix_hands_out_its_rows() {
-    let golden = goldens()
-        .into_iter()
-        .find(|g| g.ty == WeightType::Q4_1)
-        .unwrap();
+    let golden = goldens().into_iter().find(|g| g.ty == WeightType::Q4_1).unwrap();
     let matrix = Matrix::new(golden.ty, 3, 32, &golden.bytes).unwrap();
     let x: Vec<f32> = (0..32).map(|i| 1.0 / (i + 1) as f32).collect();
     for isa in Isa::available() {
@@ -159,24 +136,10 @@ fn lengths_that_disagree_are_errors() {
     let isa = Isa::portable();
     let mut out = [7.0; 32];
     let short = dequantise(isa, WeightType::Q8_0, &[0; 33], &mut out).unwrap_err();
-    assert_eq!(
-        short,
-        QuantError::Length {
-            ty: WeightType::Q8_0,
-            weights: 32,
-            expected: 34,
-            found: 33
-        }
-    );
-    assert_eq!(
-        short.to_string(),
-        "32 weights of Q8_0 take 34 bytes, not 33"
-    );
+    assert_eq!(short, QuantError::Length { ty: WeightType::Q8_0, weights: 32, expected: 34, found: 33 });
+    assert_eq!(short.to_string(), "32 weights of Q8_0 take 34 bytes, not 33");
     let ragged = dequantise(isa, WeightType::Q6_K, &[0; 210], &mut out).unwrap_err();
-    assert_eq!(
-        ragged.to_string(),
-        "Q6_K rows hold whole blocks of 256 weights, not 32 weights"
-    );
+    assert_eq!(ragged.to_string(), "Q6_K rows hold whole blocks of 256 weights, not 32 weights");
     assert_eq!(out, [7.0; 32], "left alone");
     assert!(Matrix::new(WeightType::Q8_0, 2, 32, &[0; 67]).is_err());
     assert!(Matrix::new(WeightType::F32, usize::MAX, 4, &[0; 16]).is_err());

@@ -31,10 +31,7 @@ impl Buffer {
     /// If the file cannot be opened or mapped.
     #[allow(unsafe_code)]
     pub fn map(path: &Path) -> Result<Buffer, ModelError> {
-        let failed = |source| ModelError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| ModelError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         // SAFETY: the map is private to this process, read-only, and lives as long as the slices
         // lent from it. What cannot be ruled out is another process writing to the file meanwhile,

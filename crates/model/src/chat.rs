@@ -53,10 +53,7 @@ pub struct Message {
 impl Message {
     /// A message of that role.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
+        Message { role: role.into(), content: content.into() }
     }
 }
 
@@ -122,23 +119,13 @@ impl ChatTemplate {
             let parsed = environment.template_from_str(source).map(drop);
             parsed.map_err(|e| syntax(&e))
         })?;
-        Ok(ChatTemplate {
-            source: source.to_owned(),
-            bos: bos.to_owned(),
-            eos: eos.to_owned(),
-            clock: None,
-        })
+        Ok(ChatTemplate { source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned(), clock: None })
     }
 
     /// The ChatML format: `<|im_start|>role`, a line break, the content, `<|im_end|>`. Right for a
     /// model that has these tokens; whether to use it is the caller's choice, never a fallback.
     pub fn chatml() -> ChatTemplate {
-        ChatTemplate {
-            source: CHATML.to_owned(),
-            bos: String::new(),
-            eos: "<|im_end|>".to_owned(),
-            clock: None,
-        }
+        ChatTemplate { source: CHATML.to_owned(), bos: String::new(), eos: "<|im_end|>".to_owned(), clock: None }
     }
 
     /// Sets the time that `strftime_now` tells, in UTC, instead of the time of rendering: prompts
@@ -188,10 +175,7 @@ impl ChatTemplate {
         match rendered {
             _ if out.overflowed => Err(ChatError::Unbounded("output")),
             Err(error) => Err(failure(&error)),
-            Ok(()) => String::from_utf8(out.bytes).map_err(|e| ChatError::Failed {
-                line: 0,
-                reason: e.to_string(),
-            }),
+            Ok(()) => String::from_utf8(out.bytes).map_err(|e| ChatError::Failed { line: 0, reason: e.to_string() }),
         }
     }
 }
@@ -216,20 +200,13 @@ fn longest_tag(source: &str) -> usize {
 
 /// Templates that nest thousands deep, and values that they nest so, are compiled, printed, compared
 /// and freed by recursion, for which the stack of an ordinary thread is too small.
-fn on_large_stack<T: Send>(
-    work: impl FnOnce() -> Result<T, ChatError> + Send,
-) -> Result<T, ChatError> {
-    let failed = |reason: &str| ChatError::Failed {
-        line: 0,
-        reason: reason.to_owned(),
-    };
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, ChatError> + Send) -> Result<T, ChatError> {
+    let failed = |reason: &str| ChatError::Failed { line: 0, reason: reason.to_owned() };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
         let thread = thread.spawn_scoped(scope, work);
         let thread = thread.map_err(|e| failed(&format!("no thread to render in: {e}")))?;
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(failed("the renderer panicked")))
+        thread.join().unwrap_or_else(|_| Err(failed("the renderer panicked")))
     })
 }
 
@@ -256,10 +233,7 @@ impl std::io::Write for Bounded {
 }
 
 fn syntax(error: &minijinja::Error) -> ChatError {
-    ChatError::Syntax {
-        line: error.line().unwrap_or(0),
-        reason: reason(error),
-    }
+    ChatError::Syntax { line: error.line().unwrap_or(0), reason: reason(error) }
 }
 
 fn failure(error: &minijinja::Error) -> ChatError {
@@ -268,10 +242,7 @@ fn failure(error: &minijinja::Error) -> ChatError {
     }
     match error.kind() {
         ErrorKind::OutOfFuel => ChatError::Unbounded("steps"),
-        _ => ChatError::Failed {
-            line: error.line().unwrap_or(0),
-            reason: reason(error),
-        },
+        _ => ChatError::Failed { line: error.line().unwrap_or(0), reason: reason(error) },
     }
 }
 

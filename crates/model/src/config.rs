@@ -107,29 +107,18 @@ impl ModelConfig {
             ("context_length", self.context_length, u32::MAX as usize),
         ];
         for (key, value, limit) in dimensions {
-            require(key, value, (1..=limit).contains(&value), || {
-                format!("1 to {limit}")
-            })?;
+            require(key, value, (1..=limit).contains(&value), || format!("1 to {limit}"))?;
         }
         let (heads, kv_heads) = (self.heads, self.kv_heads);
         require("heads", heads, heads.is_multiple_of(kv_heads), || {
             format!("a multiple of the {kv_heads} key/value heads")
         })?;
         let even = self.head_dim.is_multiple_of(2);
-        require("head_dim", self.head_dim, even, || {
-            "an even number".to_owned()
-        })?;
+        require("head_dim", self.head_dim, even, || "an even number".to_owned())?;
         let query_width = heads.saturating_mul(self.head_dim);
-        require(
-            "heads * head_dim",
-            query_width,
-            query_width <= MAX_DIMENSION,
-            || format!("at most {MAX_DIMENSION}"),
-        )?;
+        require("heads * head_dim", query_width, query_width <= MAX_DIMENSION, || format!("at most {MAX_DIMENSION}"))?;
         let eps = self.norm_eps;
-        require("norm_eps", eps, (0.0..1.0).contains(&eps), || {
-            "from 0 to 1".to_owned()
-        })?;
+        require("norm_eps", eps, (0.0..1.0).contains(&eps), || "from 0 to 1".to_owned())?;
         for &id in self.bos.iter().chain(&self.eos) {
             require("token id", id, (id as usize) < self.vocabulary, || {
                 format!("below the vocabulary's {}", self.vocabulary)
@@ -149,11 +138,7 @@ pub(crate) fn require<T: ToString>(
     if holds {
         return Ok(());
     }
-    Err(ConfigError::Value {
-        key: key.to_owned(),
-        expected: expected(),
-        found: found.to_string(),
-    })
+    Err(ConfigError::Value { key: key.to_owned(), expected: expected(), found: found.to_string() })
 }
 
 #[cfg(test)]
@@ -173,10 +158,7 @@ mod tests {
             vocabulary: 96,
             context_length: 256,
             norm_eps: 1e-5,
-            rope: RopeConfig {
-                theta: 1e4,
-                scaling: RopeScaling::None,
-            },
+            rope: RopeConfig { theta: 1e4, scaling: RopeScaling::None },
             tied_output: false,
             attention_bias: false,
             attention_output_bias: false,
@@ -219,13 +201,7 @@ mod tests {
         refused(|c| c.rope.scaling = linear(0.0), "rope.scaling.factor");
         refused(|c| c.rope.scaling = linear(f64::NAN), "rope.scaling.factor");
         let factors = |factors| RopeScaling::FrequencyFactors { factors };
-        refused(
-            |c| c.rope.scaling = factors(vec![1.0; 3]),
-            "rope frequency factors",
-        );
-        refused(
-            |c| c.rope.scaling = factors(vec![0.0; 4]),
-            "rope frequency factor",
-        );
+        refused(|c| c.rope.scaling = factors(vec![1.0; 3]), "rope frequency factors");
+        refused(|c| c.rope.scaling = factors(vec![0.0; 4]), "rope frequency factor");
     }
 }

@@ -23,10 +23,7 @@ impl Keys<'_, '_> {
     }
 
     fn optional(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        Ok(self
-            .metadata
-            .get_u32(&self.name(key))?
-            .map(|value| value as usize))
+        Ok(self.metadata.get_u32(&self.name(key))?.map(|value| value as usize))
     }
 
     fn dimension(&self, key: &str) -> Result<usize, ConfigError> {
@@ -53,11 +50,7 @@ pub(crate) fn family(metadata: &Metadata<'_>) -> Result<Family, ConfigError> {
 pub(crate) fn family_named(found: &str) -> Result<Family, ConfigError> {
     Family::from_name(found).ok_or_else(|| ConfigError::Family {
         found: found.to_owned(),
-        supported: FAMILIES
-            .iter()
-            .map(|info| info.name)
-            .collect::<Vec<_>>()
-            .join(", "),
+        supported: FAMILIES.iter().map(|info| info.name).collect::<Vec<_>>().join(", "),
     })
 }
 
@@ -77,10 +70,7 @@ pub(crate) fn read(
     let has = |role| stored.get(&names.of(role)).is_some();
     let config = ModelConfig {
         family,
-        name: metadata
-            .get_str("general.name")?
-            .unwrap_or_default()
-            .to_owned(),
+        name: metadata.get_str("general.name")?.unwrap_or_default().to_owned(),
         layers: keys.dimension("block_count")?,
         heads,
         kv_heads: keys.optional("attention.head_count_kv")?.unwrap_or(heads),
@@ -103,13 +93,8 @@ pub(crate) fn read(
 
 /// Refuses what files of a supported architecture may ask for and the decoder does not do.
 fn refuse_features(keys: &Keys<'_, '_>) -> Result<(), ConfigError> {
-    if keys
-        .optional("expert_count")?
-        .is_some_and(|experts| experts > 0)
-    {
-        return Err(ConfigError::Feature {
-            feature: "a mixture of experts".to_owned(),
-        });
+    if keys.optional("expert_count")?.is_some_and(|experts| experts > 0) {
+        return Err(ConfigError::Feature { feature: "a mixture of experts".to_owned() });
     }
     let window = keys.optional("attention.sliding_window")?.unwrap_or(0);
     if window > 0 && window < keys.dimension("context_length")? {
@@ -132,9 +117,7 @@ fn head_dim(keys: &Keys<'_, '_>, width: usize, heads: usize) -> Result<usize, Co
     };
     for key in ["attention.value_length", "rope.dimension_count"] {
         if let Some(found) = keys.optional(key)? {
-            require(&keys.name(key), found, found == head_dim, || {
-                format!("the length of a head, {head_dim}")
-            })?;
+            require(&keys.name(key), found, found == head_dim, || format!("the length of a head, {head_dim}"))?;
         }
     }
     Ok(head_dim)
@@ -147,9 +130,7 @@ fn vocabulary_size(keys: &Keys<'_, '_>) -> Result<usize, ConfigError> {
     let key = "tokenizer.ggml.tokens";
     match keys.metadata.get(key) {
         Some(crate::gguf::Value::Array(tokens)) => Ok(tokens.len() as usize),
-        _ => Err(ConfigError::Missing {
-            key: format!("{key} or {}", keys.name("vocab_size")),
-        }),
+        _ => Err(ConfigError::Missing { key: format!("{key} or {}", keys.name("vocab_size")) }),
     }
 }
 
@@ -162,13 +143,9 @@ fn rope(keys: &Keys<'_, '_>, factors: Option<Vec<f32>>) -> Result<RopeConfig, Co
         None => keys.float("rope.scale_linear")?,
     };
     let scaling = match (factors, kind, factor) {
-        (Some(factors), None | Some("none" | "llama3"), _) => {
-            RopeScaling::FrequencyFactors { factors }
-        }
+        (Some(factors), None | Some("none" | "llama3"), _) => RopeScaling::FrequencyFactors { factors },
         (None, Some("none"), _) | (None, None, None) => RopeScaling::None,
-        (None, Some("linear") | None, Some(factor)) => RopeScaling::Linear {
-            factor: f64::from(factor),
-        },
+        (None, Some("linear") | None, Some(factor)) => RopeScaling::Linear { factor: f64::from(factor) },
         (_, kind, _) => {
             let found = kind.unwrap_or("none").to_owned();
             return Err(ConfigError::RopeScaling { found });
@@ -196,20 +173,11 @@ pub(crate) fn vocabulary(metadata: &Metadata<'_>) -> Result<GgufVocabulary, Conf
     let model = metadata.require(model_key, metadata.get_str(model_key)?)?;
     Ok(GgufVocabulary {
         model: model.to_owned(),
-        pre: metadata
-            .get_str("tokenizer.ggml.pre")?
-            .unwrap_or_default()
-            .to_owned(),
+        pre: metadata.get_str("tokenizer.ggml.pre")?.unwrap_or_default().to_owned(),
         tokens: metadata.require(tokens_key, metadata.get_strings(tokens_key)?)?,
-        merges: metadata
-            .get_strings("tokenizer.ggml.merges")?
-            .unwrap_or_default(),
-        scores: metadata
-            .get_f32s("tokenizer.ggml.scores")?
-            .unwrap_or_default(),
-        token_types: metadata
-            .get_i32s("tokenizer.ggml.token_type")?
-            .unwrap_or_default(),
+        merges: metadata.get_strings("tokenizer.ggml.merges")?.unwrap_or_default(),
+        scores: metadata.get_f32s("tokenizer.ggml.scores")?.unwrap_or_default(),
+        token_types: metadata.get_i32s("tokenizer.ggml.token_type")?.unwrap_or_default(),
         bos: metadata.get_u32("tokenizer.ggml.bos_token_id")?,
         eos: metadata.get_u32("tokenizer.ggml.eos_token_id")?,
         add_bos: metadata.get_bool("tokenizer.ggml.add_bos_token")?,
@@ -227,11 +195,7 @@ pub(crate) fn rope_factors(stored: &StoredTensors) -> Result<Option<Vec<f32>>, W
         [len] => tensor.floats(1, len).map(Some),
         _ => {
             let (name, found) = (tensor.name.clone(), tensor.shape.clone());
-            Err(WeightsError::Shape {
-                name,
-                expected: vec![found.iter().product()],
-                found,
-            })
+            Err(WeightsError::Shape { name, expected: vec![found.iter().product()], found })
         }
     }
 }

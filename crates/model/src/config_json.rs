@@ -14,10 +14,7 @@ pub(crate) struct Object<'a>(&'a Map<String, Value>);
 impl<'a> Object<'a> {
     /// The object that a whole file is.
     pub(crate) fn new(value: &'a Value, file: &str) -> Result<Object<'a>, ConfigError> {
-        value
-            .as_object()
-            .map(Object)
-            .ok_or_else(|| kind_error(file, "an object", value))
+        value.as_object().map(Object).ok_or_else(|| kind_error(file, "an object", value))
     }
 
     pub(crate) fn get(self, key: &str) -> Option<&'a Value> {
@@ -33,15 +30,11 @@ impl<'a> Object<'a> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
-        read(value)
-            .map(Some)
-            .ok_or_else(|| kind_error(key, expected, value))
+        read(value).map(Some).ok_or_else(|| kind_error(key, expected, value))
     }
 
     fn integer(self, key: &str) -> Result<Option<usize>, ConfigError> {
-        self.typed(key, "an integer from 0", |v| {
-            v.as_u64().and_then(|v| v.try_into().ok())
-        })
+        self.typed(key, "an integer from 0", |v| v.as_u64().and_then(|v| v.try_into().ok()))
     }
 
     fn float(self, key: &str) -> Result<Option<f64>, ConfigError> {
@@ -63,11 +56,9 @@ impl<'a> Object<'a> {
     /// One token id or several.
     fn token_ids(self, key: &str) -> Result<Option<Vec<u32>>, ConfigError> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        self.typed(key, "a token id or several", |value| {
-            match value.as_array() {
-                Some(values) => values.iter().map(id).collect(),
-                None => id(value).map(|id| vec![id]),
-            }
+        self.typed(key, "a token id or several", |value| match value.as_array() {
+            Some(values) => values.iter().map(id).collect(),
+            None => id(value).map(|id| vec![id]),
         })
     }
 }
@@ -81,25 +72,16 @@ fn kind_error(key: &str, expected: &'static str, value: &Value) -> ConfigError {
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     };
-    ConfigError::Kind {
-        key: key.to_owned(),
-        expected,
-        found,
-    }
+    ConfigError::Kind { key: key.to_owned(), expected, found }
 }
 
 fn required<T>(key: &str, found: Option<T>) -> Result<T, ConfigError> {
-    found.ok_or_else(|| ConfigError::Missing {
-        key: key.to_owned(),
-    })
+    found.ok_or_else(|| ConfigError::Missing { key: key.to_owned() })
 }
 
 /// The configuration; `generation` is the folder's `generation_config.json`, whose end tokens
 /// count more.
-pub(crate) fn read(
-    config: Object<'_>,
-    generation: Option<Object<'_>>,
-) -> Result<ModelConfig, ConfigError> {
+pub(crate) fn read(config: Object<'_>, generation: Option<Object<'_>>) -> Result<ModelConfig, ConfigError> {
     let family = family_named(required("model_type", config.text("model_type")?)?)?;
     refuse_features(config)?;
     let integer = |key| required(key, config.integer(key)?);
@@ -122,9 +104,7 @@ pub(crate) fn read(
         tied_output: config.bool("tie_word_embeddings")?.unwrap_or(false),
         attention_bias: family.info().always_biased || llama_bias,
         attention_output_bias: llama_bias,
-        bos: config
-            .token_ids("bos_token_id")?
-            .and_then(|ids| ids.first().copied()),
+        bos: config.token_ids("bos_token_id")?.and_then(|ids| ids.first().copied()),
         eos: end_tokens(config, generation)?,
     };
     config.validate()?;
@@ -133,10 +113,7 @@ pub(crate) fn read(
 
 fn end_tokens(config: Object<'_>, generation: Option<Object<'_>>) -> Result<Vec<u32>, ConfigError> {
     let key = "eos_token_id";
-    let generation = generation
-        .map(|generation| generation.token_ids(key))
-        .transpose()?
-        .flatten();
+    let generation = generation.map(|generation| generation.token_ids(key)).transpose()?.flatten();
     Ok(match generation {
         Some(ids) => ids,
         None => config.token_ids(key)?.unwrap_or_default(),
@@ -171,9 +148,7 @@ fn head_dim(config: Object<'_>, width: usize, heads: usize) -> Result<usize, Con
         return Ok(head_dim);
     }
     let even = heads > 0 && width.is_multiple_of(heads);
-    require("hidden_size", width, even, || {
-        format!("a multiple of the {heads} heads, or head_dim given")
-    })?;
+    require("hidden_size", width, even, || format!("a multiple of the {heads} heads, or head_dim given"))?;
     Ok(width / heads)
 }
 
@@ -181,19 +156,13 @@ fn head_dim(config: Object<'_>, width: usize, heads: usize) -> Result<usize, Con
 /// configurations have it.
 fn rope(config: Object<'_>) -> Result<RopeConfig, ConfigError> {
     let parameters = config.object("rope_parameters")?;
-    let theta = match parameters
-        .map(|p| p.float("rope_theta"))
-        .transpose()?
-        .flatten()
-    {
+    let theta = match parameters.map(|p| p.float("rope_theta")).transpose()?.flatten() {
         Some(theta) => theta,
         None => config.float("rope_theta")?.unwrap_or(10_000.0),
     };
     let scaling = match parameters {
         Some(parameters) => scaling(parameters)?,
-        None => config
-            .object("rope_scaling")?
-            .map_or(Ok(RopeScaling::None), scaling)?,
+        None => config.object("rope_scaling")?.map_or(Ok(RopeScaling::None), scaling)?,
     };
     Ok(RopeConfig { theta, scaling })
 }
@@ -206,9 +175,7 @@ fn scaling(object: Object<'_>) -> Result<RopeScaling, ConfigError> {
     let float = |key| required(key, object.float(key)?);
     match kind {
         None | Some("default") => Ok(RopeScaling::None),
-        Some("linear") => Ok(RopeScaling::Linear {
-            factor: float("factor")?,
-        }),
+        Some("linear") => Ok(RopeScaling::Linear { factor: float("factor")? }),
         Some("llama3") => {
             let key = "original_max_position_embeddings";
             Ok(RopeScaling::Llama3 {
@@ -218,8 +185,6 @@ fn scaling(object: Object<'_>) -> Result<RopeScaling, ConfigError> {
                 original_context: required(key, object.integer(key)?)?,
             })
         }
-        Some(other) => Err(ConfigError::RopeScaling {
-            found: other.to_owned(),
-        }),
+        Some(other) => Err(ConfigError::RopeScaling { found: other.to_owned() }),
     }
 }

@@ -54,9 +54,7 @@ pub enum ModelError {
         source: serde_json::Error,
     },
     /// The folder's index of weights names a file outside the folder.
-    #[error(
-        "the index of weights names {found:?}; the plain name of a file in the folder was expected"
-    )]
+    #[error("the index of weights names {found:?}; the plain name of a file in the folder was expected")]
     ShardName {
         /// The name found.
         found: String,

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+pub use fourier_kv_kernels::rope::RopePairs;
+
 use crate::weights::Role;
 
 /// A family of models.
@@ -16,16 +18,6 @@ pub enum Family {
     Llama,
     /// Qwen2 and Qwen2.5.
     Qwen2,
-}
-
-/// Which two of a head's D dims rotary position `i < D / 2` turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RopePairs {
-    /// `2i` and `2i + 1`.
-    Interleaved,
-    /// `i` and `i + D / 2`.
-    Halves,
 }
 
 /// What there is to know about a family.
@@ -167,10 +159,7 @@ impl Family {
 
     /// The family with this name, if it is supported.
     pub fn from_name(name: &str) -> Option<Family> {
-        FAMILIES
-            .iter()
-            .find(|info| info.name == name)
-            .map(|info| info.family)
+        FAMILIES.iter().find(|info| info.name == name).map(|info| info.family)
     }
 }
 

@@ -18,17 +18,10 @@ use crate::weights::{Role, Weights};
 pub(crate) fn fingerprint(config: &ModelConfig, weights: &Weights) -> Result<String, WeightsError> {
     let mut hash = Sha256::new();
     hash.update(shape_text(config));
-    let frequencies: Vec<f32> = config
-        .rope_frequencies()
-        .iter()
-        .map(|&f| f as f32)
-        .collect();
+    let frequencies: Vec<f32> = config.rope_frequencies().iter().map(|&f| f as f32).collect();
     update(&mut hash, &frequencies);
     for role in Role::all(config) {
-        let norm = matches!(
-            role,
-            Role::OutputNorm | Role::AttentionNorm(_) | Role::FeedForwardNorm(_)
-        );
+        let norm = matches!(role, Role::OutputNorm | Role::AttentionNorm(_) | Role::FeedForwardNorm(_));
         if norm {
             update(&mut hash, &weights.vector(role)?);
         }

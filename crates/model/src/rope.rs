@@ -15,9 +15,7 @@ impl ModelConfig {
     pub fn rope_frequencies(&self) -> Vec<f64> {
         let pairs = self.head_dim / 2;
         let plain = |i: usize| self.rope.theta.powf(-2.0 * i as f64 / self.head_dim as f64);
-        (0..pairs)
-            .map(|i| scaled(&self.rope.scaling, i, plain(i)))
-            .collect()
+        (0..pairs).map(|i| scaled(&self.rope.scaling, i, plain(i))).collect()
     }
 }
 
@@ -26,12 +24,7 @@ fn scaled(scaling: &RopeScaling, pair: usize, frequency: f64) -> f64 {
         RopeScaling::None => frequency,
         RopeScaling::Linear { factor } => frequency / factor,
         RopeScaling::FrequencyFactors { ref factors } => frequency / f64::from(factors[pair]),
-        RopeScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_context,
-        } => {
+        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
             // how often the pair turns within the original context
             let turns = frequency * original_context as f64 / TAU;
             if turns > high_freq_factor {
@@ -52,33 +45,21 @@ impl RopeConfig {
         match &self.scaling {
             RopeScaling::None => Ok(()),
             RopeScaling::Linear { factor } => positive("rope.scaling.factor", *factor),
-            RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_context,
-            } => {
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
                 positive("rope.scaling.factor", *factor)?;
                 positive("rope.scaling.low_freq_factor", *low_freq_factor)?;
                 positive("rope.scaling.high_freq_factor", *high_freq_factor)?;
                 let ordered = low_freq_factor < high_freq_factor;
-                require(
-                    "rope.scaling.low_freq_factor",
-                    low_freq_factor,
-                    ordered,
-                    || format!("less than high_freq_factor, {high_freq_factor}"),
-                )?;
+                require("rope.scaling.low_freq_factor", low_freq_factor, ordered, || {
+                    format!("less than high_freq_factor, {high_freq_factor}")
+                })?;
                 let key = "rope.scaling.original_context";
-                require(key, original_context, *original_context > 0, || {
-                    "1 or more".to_owned()
-                })
+                require(key, original_context, *original_context > 0, || "1 or more".to_owned())
             }
             RopeScaling::FrequencyFactors { factors } => {
                 let (key, found) = ("rope frequency factors", factors.len());
                 let expected = head_dim / 2;
-                require(key, found, found == expected, || {
-                    format!("{expected} of them")
-                })?;
+                require(key, found, found == expected, || format!("{expected} of them"))?;
                 let mut factors = factors.iter();
                 factors.try_for_each(|&f| positive("rope frequency factor", f64::from(f)))
             }
@@ -99,12 +80,8 @@ mod tests {
     fn llama3_scaling_gives_the_frequencies_of_llama_3_1() {
         // of the 64 pairs of Llama 3.1 8B (theta 500000), those on both sides of either border; the
         // values come from a Python script that states the rule in wavelengths
-        let scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_context: 8192,
-        };
+        let scaling =
+            RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 8192 };
         let expected = [
             (0, 1.0),
             (20, 0.016560440080994446),
@@ -118,10 +95,7 @@ mod tests {
         for (pair, value) in expected {
             let plain = 5e5f64.powf(-2.0 * pair as f64 / 128.0);
             let found = scaled(&scaling, pair, plain);
-            assert!(
-                (found / value - 1.0).abs() < 1e-12,
-                "pair {pair}: {found}, not {value}"
-            );
+            assert!((found / value - 1.0).abs() < 1e-12, "pair {pair}: {found}, not {value}");
         }
     }
 
@@ -129,9 +103,7 @@ mod tests {
     fn other_scalings_divide() {
         assert_eq!(scaled(&RopeScaling::None, 3, 0.5), 0.5);
         assert_eq!(scaled(&RopeScaling::Linear { factor: 4.0 }, 3, 0.5), 0.125);
-        let factors = RopeScaling::FrequencyFactors {
-            factors: vec![1.0, 2.0],
-        };
+        let factors = RopeScaling::FrequencyFactors { factors: vec![1.0, 2.0] };
         assert_eq!(scaled(&factors, 1, 0.5), 0.25);
     }
 }

@@ -30,9 +30,7 @@ const MAX_SIDE_FILE: u64 = 256 << 20;
 pub(crate) fn open(folder: &Path) -> Result<ModelSource, ModelError> {
     let config = required_json(folder, CONFIG)?;
     let generation = optional_json(folder, "generation_config.json")?;
-    let generation = generation
-        .as_ref()
-        .map(|value| Object::new(value, "generation_config.json"));
+    let generation = generation.as_ref().map(|value| Object::new(value, "generation_config.json"));
     let mut config = config_json::read(Object::new(&config, CONFIG)?, generation.transpose()?)?;
     if config.name.is_empty() {
         let name = folder.file_name().unwrap_or_default();
@@ -67,10 +65,7 @@ pub fn check_file(bytes: Vec<u8>) -> Result<Vec<String>, ModelError> {
 
 fn read_tensors(file: &str, buffer: Buffer, out: &mut StoredTensors) -> Result<(), ModelError> {
     let bytes = buffer.as_slice();
-    let damaged = |reason: String| ModelError::Safetensors {
-        file: file.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| ModelError::Safetensors { file: file.to_owned(), reason };
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     for (name, view) in tensors.iter() {
         // the view is a slice of `bytes`: where it starts says its place
@@ -103,12 +98,8 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, ModelError> {
     let Some(index) = optional_json(folder, INDEX)? else {
         return Err(missing(folder.join(WEIGHTS)));
     };
-    let map = Object::new(&index, INDEX)?
-        .get("weight_map")
-        .and_then(Value::as_object);
-    let map = map.ok_or_else(|| ConfigError::Missing {
-        key: format!("weight_map in {INDEX}"),
-    })?;
+    let map = Object::new(&index, INDEX)?.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| ConfigError::Missing { key: format!("weight_map in {INDEX}") })?;
     let mut files = BTreeSet::new();
     for file in map.values() {
         files.insert(shard_name(file)?);
@@ -122,9 +113,7 @@ fn shard_name(value: &Value) -> Result<String, ModelError> {
     let plain = name.ends_with(".safetensors") && !name.contains(['/', '\\', ':', '\0']);
     match plain {
         true => Ok(name.to_owned()),
-        false => Err(ModelError::ShardName {
-            found: value.to_string(),
-        }),
+        false => Err(ModelError::ShardName { found: value.to_string() }),
     }
 }
 
@@ -139,20 +128,16 @@ fn chat_template(folder: &Path) -> Result<Option<String>, ModelError> {
         return Ok(None);
     };
     let template = match Object::new(&config, file)?.get("chat_template") {
-        Some(Value::Array(named)) => named
-            .iter()
-            .find(|entry| entry["name"] == "default")
-            .map(|entry| &entry["template"]),
+        Some(Value::Array(named)) => {
+            named.iter().find(|entry| entry["name"] == "default").map(|entry| &entry["template"])
+        }
         other => other,
     };
     Ok(template.and_then(Value::as_str).map(str::to_owned))
 }
 
 fn missing(path: PathBuf) -> ModelError {
-    ModelError::Io {
-        path,
-        source: std::io::ErrorKind::NotFound.into(),
-    }
+    ModelError::Io { path, source: std::io::ErrorKind::NotFound.into() }
 }
 
 fn required(folder: &Path, file: &str) -> Result<Vec<u8>, ModelError> {
@@ -162,21 +147,14 @@ fn required(folder: &Path, file: &str) -> Result<Vec<u8>, ModelError> {
 /// A side file's bytes, if it exists.
 fn optional(folder: &Path, file: &str) -> Result<Option<Vec<u8>>, ModelError> {
     let path = folder.join(file);
-    let failed = |source| ModelError::Io {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| ModelError::Io { path: path.clone(), source };
     let found = match fs::metadata(&path) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
     if found > MAX_SIDE_FILE {
-        return Err(ModelError::TooLarge {
-            path,
-            found,
-            limit: MAX_SIDE_FILE,
-        });
+        return Err(ModelError::TooLarge { path, found, limit: MAX_SIDE_FILE });
     }
     fs::read(&path).map(Some).map_err(failed)
 }
@@ -186,10 +164,7 @@ fn optional_json(folder: &Path, file: &str) -> Result<Option<Value>, ModelError>
         return Ok(None);
     };
     let parsed = serde_json::from_slice(&bytes);
-    parsed.map(Some).map_err(|source| ModelError::Json {
-        file: file.to_owned(),
-        source,
-    })
+    parsed.map(Some).map_err(|source| ModelError::Json { file: file.to_owned(), source })
 }
 
 fn required_json(folder: &Path, file: &str) -> Result<Value, ModelError> {

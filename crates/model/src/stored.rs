@@ -30,21 +30,11 @@ impl StoredTensor {
         let ty = match &self.ty {
             Ok(ty) => *ty,
             Err(found) => {
-                return Err(WeightsError::Type {
-                    name: name(),
-                    found: found.clone(),
-                });
+                return Err(WeightsError::Type { name: name(), found: found.clone() });
             }
         };
-        let bytes = self
-            .buffer
-            .as_slice()
-            .get(self.range.clone())
-            .unwrap_or_default();
-        Matrix::new(ty, rows, cols, bytes).map_err(|source| WeightsError::Stored {
-            name: name(),
-            source,
-        })
+        let bytes = self.buffer.as_slice().get(self.range.clone()).unwrap_or_default();
+        Matrix::new(ty, rows, cols, bytes).map_err(|source| WeightsError::Stored { name: name(), source })
     }
 }
 

@@ -71,12 +71,7 @@ impl Role {
 
     /// The shape of the tensor with this role: `[rows, cols]` or `[len]`.
     fn shape(self, config: &ModelConfig) -> Vec<usize> {
-        let ModelConfig {
-            width,
-            hidden,
-            vocabulary,
-            ..
-        } = *config;
+        let ModelConfig { width, hidden, vocabulary, .. } = *config;
         let query_width = config.heads * config.head_dim;
         let key_width = config.kv_heads * config.head_dim;
         match self {
@@ -128,9 +123,7 @@ impl Weights {
     }
 
     fn entry(&self, role: Role) -> Result<&Entry, WeightsError> {
-        self.0.get(&role).ok_or_else(|| WeightsError::Missing {
-            name: format!("{role:?}"),
-        })
+        self.0.get(&role).ok_or_else(|| WeightsError::Missing { name: format!("{role:?}") })
     }
 
     /// The matrix with this role; a vector is a matrix of one row.
@@ -170,11 +163,7 @@ impl Entry {
     fn checked(tensor: &StoredTensor, expected: Vec<usize>) -> Result<Entry, WeightsError> {
         if tensor.shape != expected {
             let (name, found) = (tensor.name.clone(), tensor.shape.clone());
-            return Err(WeightsError::Shape {
-                name,
-                expected,
-                found,
-            });
+            return Err(WeightsError::Shape { name, expected, found });
         }
         let (rows, cols) = match expected[..] {
             [len] => (1, len),
@@ -184,11 +173,7 @@ impl Entry {
         if expected.len() == 1 {
             check_finite(&tensor.name, &tensor.floats(rows, cols)?)?;
         }
-        Ok(Entry {
-            tensor: tensor.clone(),
-            rows,
-            cols,
-        })
+        Ok(Entry { tensor: tensor.clone(), rows, cols })
     }
 }
 
@@ -198,11 +183,7 @@ fn check_finite(name: &str, values: &[f32]) -> Result<(), WeightsError> {
         None => Ok(()),
         Some(position) => {
             let name = name.to_owned();
-            Err(WeightsError::NotFinite {
-                name,
-                position,
-                found: values[position],
-            })
+            Err(WeightsError::NotFinite { name, position, found: values[position] })
         }
     }
 }
@@ -212,13 +193,8 @@ impl StoredTensor {
     pub(crate) fn floats(&self, rows: usize, cols: usize) -> Result<Vec<f32>, WeightsError> {
         let matrix = self.matrix(rows, cols)?;
         let mut out = vec![0.0; rows * cols];
-        let stored = |source| WeightsError::Stored {
-            name: self.name.clone(),
-            source,
-        };
-        matrix
-            .dequantise(Isa::portable(), 0, &mut out)
-            .map_err(stored)?;
+        let stored = |source| WeightsError::Stored { name: self.name.clone(), source };
+        matrix.dequantise(Isa::portable(), 0, &mut out).map_err(stored)?;
         Ok(out)
     }
 }

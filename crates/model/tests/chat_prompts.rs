@@ -43,10 +43,7 @@ fn goldens() -> Goldens {
 }
 
 fn messages(conversation: &[(String, String)]) -> Vec<Message> {
-    conversation
-        .iter()
-        .map(|(role, content)| Message::new(role, content))
-        .collect()
+    conversation.iter().map(|(role, content)| Message::new(role, content)).collect()
 }
 
 fn tools(goldens: &Goldens) -> Map<String, Value> {
@@ -70,12 +67,7 @@ fn real_templates_render_as_published() {
             for (add_generation_prompt, j) in [(false, 0), (true, 1)] {
                 let messages = messages(conversation);
                 let prompt = template.render(&messages, add_generation_prompt, &Map::new());
-                assert_eq!(
-                    prompt.unwrap(),
-                    golden.prompts[2 * i + j],
-                    "{}",
-                    golden.file
-                );
+                assert_eq!(prompt.unwrap(), golden.prompts[2 * i + j], "{}", golden.file);
             }
         }
         if let Some(expected) = &golden.with_tools {
@@ -95,11 +87,7 @@ fn habits_of_templates_render_as_in_python() {
             let prompt = template.render(&messages(conversation), true, &tools(&goldens));
             match expected {
                 Some(expected) => assert_eq!(&prompt.unwrap(), expected, "{}", golden.name),
-                None => assert!(
-                    matches!(prompt, Err(ChatError::Refused(_))),
-                    "{}",
-                    golden.name
-                ),
+                None => assert!(matches!(prompt, Err(ChatError::Refused(_))), "{}", golden.name),
             }
         }
     }
@@ -107,18 +95,12 @@ fn habits_of_templates_render_as_in_python() {
 
 #[test]
 fn chatml() {
-    let conversation = [
-        Message::new("system", "Be kind."),
-        Message::new("user", "{{ Hi }}"),
-    ];
+    let conversation = [Message::new("system", "Be kind."), Message::new("user", "{{ Hi }}")];
     let template = ChatTemplate::chatml();
     let prompt = template.render(&conversation, true, &Map::new()).unwrap();
     let turns = "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n{{ Hi }}<|im_end|>\n";
     assert_eq!(prompt, format!("{turns}<|im_start|>assistant\n"));
-    assert_eq!(
-        template.render(&conversation, false, &Map::new()).unwrap(),
-        turns
-    );
+    assert_eq!(template.render(&conversation, false, &Map::new()).unwrap(), turns);
     assert_eq!(template.render(&[], false, &Map::new()).unwrap(), "");
 }
 
@@ -137,37 +119,21 @@ fn the_clock_can_be_set() {
     let today = template.render(&[], false, &Map::new()).unwrap();
     assert_eq!(today.len(), "26 Jul 2024".len());
     let template = template.with_clock(UNIX_EPOCH + Duration::from_secs(1_721_952_000));
-    assert_eq!(
-        template.render(&[], false, &Map::new()).unwrap(),
-        "26 Jul 2024"
-    );
+    assert_eq!(template.render(&[], false, &Map::new()).unwrap(), "26 Jul 2024");
 }
 
 #[test]
 fn errors_say_what_is_wrong() {
     let syntax = ChatTemplate::new("line\n{% for %}", "", "").unwrap_err();
-    assert!(
-        matches!(syntax, ChatError::Syntax { line: 2, .. }),
-        "{syntax}"
-    );
+    assert!(matches!(syntax, ChatError::Syntax { line: 2, .. }), "{syntax}");
     let refused = render("{{ raise_exception('No system, please') }}", &[]).unwrap_err();
     assert_eq!(refused, ChatError::Refused("No system, please".into()));
-    for source in [
-        "\n{{ nothing.at.all }}",
-        "\n{{ 'a' | no_such_filter }}",
-        "\n{{ f() }}",
-    ] {
+    for source in ["\n{{ nothing.at.all }}", "\n{{ 'a' | no_such_filter }}", "\n{{ f() }}"] {
         let failed = render(source, &[]).unwrap_err();
-        assert!(
-            matches!(failed, ChatError::Failed { line: 2, .. }),
-            "{failed}"
-        );
+        assert!(matches!(failed, ChatError::Failed { line: 2, .. }), "{failed}");
     }
     let long = "x".repeat(2 << 20);
-    assert!(matches!(
-        ChatTemplate::new(&long, "", ""),
-        Err(ChatError::TooLong { .. })
-    ));
+    assert!(matches!(ChatTemplate::new(&long, "", ""), Err(ChatError::TooLong { .. })));
 }
 
 #[test]
@@ -193,61 +159,32 @@ fn hostile_templates_are_refused_in_time() {
 fn deep_templates_do_not_overflow_the_stack() {
     const LONGEST: usize = 1 << 16;
     const LONGEST_TAG: usize = 1 << 13;
-    let blocks = [
-        "{% if x %}",
-        "{% for x in y %}",
-        "{% if x %}{% else %}{% if y %}",
-    ];
+    let blocks = ["{% if x %}", "{% for x in y %}", "{% if x %}{% else %}{% if y %}"];
     for block in blocks {
         let _ = render(&block.repeat(LONGEST / block.len()), &[]);
     }
     let before = ["(", "[", "x if y else ", "-", "not "].map(|prefix| (prefix, ""));
-    let after = [
-        ".y", "|f", "[0]", " is x", "(x)", "+1", "~x", "**x", " and x", "+'}}'",
-    ];
+    let after = [".y", "|f", "[0]", " is x", "(x)", "+1", "~x", "**x", " and x", "+'}}'"];
     for (prefix, suffix) in before.into_iter().chain(after.map(|suffix| ("", suffix))) {
-        let length = if suffix.contains('}') {
-            LONGEST
-        } else {
-            LONGEST_TAG
-        };
+        let length = if suffix.contains('}') { LONGEST } else { LONGEST_TAG };
         let repeats = (length - 8) / (prefix.len() + suffix.len());
-        let source = format!(
-            "{{{{ {}x{} }}}}",
-            prefix.repeat(repeats),
-            suffix.repeat(repeats)
-        );
+        let source = format!("{{{{ {}x{} }}}}", prefix.repeat(repeats), suffix.repeat(repeats));
         let result = render(&source, &[]);
         assert!(!matches!(result, Err(ChatError::TooLong { .. })));
         let longer = format!("{{{{ x{} }}}}", "+1".repeat(LONGEST_TAG / 2));
-        assert!(matches!(
-            render(&longer, &[]),
-            Err(ChatError::TooLong { .. })
-        ));
+        assert!(matches!(render(&longer, &[]), Err(ChatError::TooLong { .. })));
     }
 }
 
 /// Values nested as deep as the steps allow overflow no stack, whatever is done with them.
 #[test]
 fn deep_values_do_not_overflow_the_stack() {
-    for end in [
-        "",
-        "{{ ns.x }}",
-        "{{ ns.x | tojson }}",
-        "{{ ns.x == ns.y }}",
-        "{{ ns.x | string }}",
-    ] {
+    for end in ["", "{{ ns.x }}", "{{ ns.x | tojson }}", "{{ ns.x == ns.y }}", "{{ ns.x | string }}"] {
         for wrap in ["[ns.x]", "{'k': ns.x}"] {
             let grow = |name: &str| format!("{{% set ns.{name} = {wrap} %}}");
-            let (x, y) = (
-                grow("x"),
-                grow("y")
-                    .replace("ns.x]", "ns.y]")
-                    .replace("ns.x}", "ns.y}"),
-            );
-            let source = format!(
-                "{{% set ns = namespace(x=1, y=1) %}}{{% for i in range(99999) %}}{x}{y}{{% endfor %}}{end}"
-            );
+            let (x, y) = (grow("x"), grow("y").replace("ns.x]", "ns.y]").replace("ns.x}", "ns.y}"));
+            let source =
+                format!("{{% set ns = namespace(x=1, y=1) %}}{{% for i in range(99999) %}}{x}{y}{{% endfor %}}{end}");
             // Ending at all is the point: some of these are refused, some render.
             let _ = render(&source, &[]);
             let source = source.replace("99999", "20000");

@@ -22,26 +22,13 @@ const TIME: Duration = Duration::from_secs(2);
 const MEMORY: usize = 1 << 20;
 
 fn seeds_folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/seeds")
-        .join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
 }
 
 /// The smallest model that has every kind of tensor.
 fn tiny(family: RandomModel) -> RandomModel {
-    let shape = RandomModel {
-        layers: 1,
-        heads: 1,
-        kv_heads: 1,
-        ..family
-    };
-    RandomModel {
-        head_dim: 2,
-        width: 2,
-        hidden: 2,
-        vocabulary: 4,
-        ..shape
-    }
+    let shape = RandomModel { layers: 1, heads: 1, kv_heads: 1, ..family };
+    RandomModel { head_dim: 2, width: 2, hidden: 2, vocabulary: 4, ..shape }
 }
 
 fn tiny_gguf(model: RandomModel) -> Vec<u8> {
@@ -57,32 +44,22 @@ fn tiny_gguf(model: RandomModel) -> Vec<u8> {
 
 fn tiny_safetensors() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    tiny(RandomModel::qwen2())
-        .write_safetensors(folder.path(), Encoding::BF16, 1)
-        .unwrap();
+    tiny(RandomModel::qwen2()).write_safetensors(folder.path(), Encoding::BF16, 1).unwrap();
     fs::read(folder.path().join("model.safetensors")).unwrap()
 }
 
 /// The bytes of all kept seeds of a target.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(seeds_folder(target))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(seeds_folder(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| from_hex(&fs::read_to_string(path).unwrap()))
-        .collect()
+    paths.iter().map(|path| from_hex(&fs::read_to_string(path).unwrap())).collect()
 }
 
 fn from_hex(text: &str) -> Vec<u8> {
     let digits = text.chars().filter(|c| !c.is_whitespace());
     let digits: Vec<u8> = digits.map(|c| c.to_digit(16).unwrap() as u8).collect();
-    digits
-        .chunks_exact(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 /// That a seed made from a model is kept as it is made now.
@@ -90,18 +67,13 @@ fn assert_kept(target: &str, name: &str, bytes: &[u8]) {
     let path = seeds_folder(target).join(name);
     let mut hex = String::new();
     for line in bytes.chunks(48) {
-        line.iter()
-            .for_each(|byte| write!(hex, "{byte:02x}").unwrap());
+        line.iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
         hex.push('\n');
     }
     if std::env::var_os("UPDATE_SEEDS").is_some() {
         fs::write(&path, &hex).unwrap();
     }
-    assert!(
-        fs::read_to_string(&path).unwrap_or_default() == hex,
-        "{} is not kept",
-        path.display()
-    );
+    assert!(fs::read_to_string(&path).unwrap_or_default() == hex, "{} is not kept", path.display());
 }
 
 /// A stream of random numbers (SplitMix64).
@@ -162,11 +134,7 @@ fn run(target: &str, entry: impl Fn(Vec<u8>) -> bool) -> (usize, usize) {
             true => accepted += 1,
             false => refused += 1,
         }
-        assert!(
-            allocations::largest() < MEMORY,
-            "asked for {} bytes",
-            allocations::largest()
-        );
+        assert!(allocations::largest() < MEMORY, "asked for {} bytes", allocations::largest());
     }
     (accepted, refused)
 }
@@ -179,10 +147,7 @@ fn gguf() {
         Ok(source) => source.fingerprint().is_ok(),
         Err(error) => error.to_string().is_empty(),
     });
-    assert!(
-        accepted > 50 && refused > 500,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 50 && refused > 500, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
@@ -192,8 +157,5 @@ fn safetensors_header() {
         Ok(_) => true,
         Err(error) => error.to_string().is_empty(),
     });
-    assert!(
-        accepted > 50 && refused > 500,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 50 && refused > 500, "{accepted} accepted, {refused} refused");
 }

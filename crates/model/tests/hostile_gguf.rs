@@ -13,24 +13,12 @@ use fourier_kv_testkit::{Encoding, GgufWriter, Meta, RandomModel};
 const MEMORY: usize = 1 << 20;
 
 fn small() -> RandomModel {
-    RandomModel {
-        layers: 1,
-        heads: 2,
-        kv_heads: 1,
-        head_dim: 4,
-        width: 8,
-        hidden: 8,
-        ..RandomModel::llama()
-    }
+    RandomModel { layers: 1, heads: 2, kv_heads: 1, head_dim: 4, width: 8, hidden: 8, ..RandomModel::llama() }
 }
 
 fn open(bytes: Vec<u8>) -> Result<ModelSource, ModelError> {
     let result = ModelSource::from_gguf(bytes.into());
-    assert!(
-        allocations::largest() < MEMORY,
-        "asked for {} bytes",
-        allocations::largest()
-    );
+    assert!(allocations::largest() < MEMORY, "asked for {} bytes", allocations::largest());
     result
 }
 
@@ -74,12 +62,7 @@ fn a_file_cut_short_anywhere_is_an_error() {
     let padding = last.next_multiple_of(writer.alignment) - last;
     for len in 0..whole.len() {
         let result = open(whole[..len].to_vec());
-        assert_eq!(
-            result.is_ok(),
-            len >= whole.len() - padding,
-            "{len} of {}",
-            whole.len()
-        );
+        assert_eq!(result.is_ok(), len >= whole.len() - padding, "{len} of {}", whole.len());
     }
 }
 
@@ -100,14 +83,8 @@ fn flipped_bits_never_panic() {
 
 #[test]
 fn heads_that_are_not_gguf() {
-    assert!(matches!(
-        open(vec![]),
-        Err(ModelError::Gguf(GgufError::Truncated { .. }))
-    ));
-    assert!(matches!(
-        open(vec![0; 64]),
-        Err(ModelError::Gguf(GgufError::Magic))
-    ));
+    assert!(matches!(open(vec![]), Err(ModelError::Gguf(GgufError::Truncated { .. }))));
+    assert!(matches!(open(vec![0; 64]), Err(ModelError::Gguf(GgufError::Magic))));
     assert_eq!(refused_gguf(|w| w.version = 1), GgufError::Version(1));
     assert_eq!(refused_gguf(|w| w.version = 4), GgufError::Version(4));
     assert_eq!(refused_gguf(|w| w.version = 3 << 24), GgufError::BigEndian);
@@ -120,33 +97,21 @@ fn heads_that_are_not_gguf() {
 fn huge_counts() {
     for count in [1 << 20, 1 << 40, u64::MAX] {
         let error = refused_gguf(|w| w.claimed_tensors = Some(count));
-        assert!(
-            matches!(error, GgufError::Count { count: c, .. } if c == count),
-            "{error}"
-        );
+        assert!(matches!(error, GgufError::Count { count: c, .. } if c == count), "{error}");
         let error = refused_gguf(|w| w.claimed_pairs = Some(count));
-        assert!(
-            matches!(error, GgufError::Count { count: c, .. } if c == count),
-            "{error}"
-        );
+        assert!(matches!(error, GgufError::Count { count: c, .. } if c == count), "{error}");
         // an array of u64 (type 10) that claims `count` elements
         let array = [&10u32.to_le_bytes()[..], &count.to_le_bytes()].concat();
         let error = refused_gguf(|w| {
             w.pair("huge", Meta::Raw(9, array));
         });
-        assert!(
-            matches!(error, GgufError::Count { count: c, .. } if c == count),
-            "{error}"
-        );
+        assert!(matches!(error, GgufError::Count { count: c, .. } if c == count), "{error}");
         // a text that claims `count` bytes
         let text = count.to_le_bytes().to_vec();
         let error = refused_gguf(|w| {
             w.pair("huge", Meta::Raw(8, text));
         });
-        assert!(
-            matches!(error, GgufError::Truncated { needed, .. } if needed == count),
-            "{error}"
-        );
+        assert!(matches!(error, GgufError::Truncated { needed, .. } if needed == count), "{error}");
     }
     // one too few or many: what follows is read as something else
     refused(|w| w.claimed_pairs = Some(w.pairs.len() as u64 - 1));
@@ -173,32 +138,16 @@ fn metadata_that_is_not_what_it_should_be() {
     let error = refused_gguf(|w| {
         w.pair("odd", Meta::Raw(13, vec![0; 8]));
     });
-    assert_eq!(
-        error,
-        GgufError::ValueType {
-            key: "odd".to_owned(),
-            id: 13
-        }
-    );
+    assert_eq!(error, GgufError::ValueType { key: "odd".to_owned(), id: 13 });
     let not_utf8 = [&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat();
     let error = refused_gguf(|w| {
         w.pair("text", Meta::Raw(8, not_utf8.clone()));
     });
-    assert_eq!(
-        error,
-        GgufError::Text {
-            what: "text".to_owned()
-        }
-    );
+    assert_eq!(error, GgufError::Text { what: "text".to_owned() });
     let error = refused_gguf(|w| {
         w.pair("general.name", Meta::text("twice"));
     });
-    assert_eq!(
-        error,
-        GgufError::DuplicateKey {
-            key: "general.name".to_owned()
-        }
-    );
+    assert_eq!(error, GgufError::DuplicateKey { key: "general.name".to_owned() });
     for alignment in [0, 4, 33, u32::MAX] {
         let error = refused_gguf(|w| {
             w.pair("general.alignment", Meta::U32(alignment));
@@ -234,10 +183,7 @@ fn tensors_out_of_place() {
         let error = refused_gguf(|w| {
             w.tensor_mut("output_norm.weight").claimed_offset = Some(offset);
         });
-        assert!(
-            matches!(error, GgufError::Placement { .. }),
-            "{offset}: {error}"
-        );
+        assert!(matches!(error, GgufError::Placement { .. }), "{offset}: {error}");
     }
     let twice = |w: &mut GgufWriter| {
         w.tensor("output_norm.weight", &[8], 0, vec![0; 32]);
@@ -248,21 +194,11 @@ fn tensors_out_of_place() {
 
 #[test]
 fn impossible_dimensions() {
-    let impossible: [&[u64]; 7] = [
-        &[],
-        &[0],
-        &[8, 0],
-        &[u64::MAX, u64::MAX],
-        &[1 << 32, 1 << 32],
-        &[1 << 62, 2],
-        &[1, 1, 1, 1, 1],
-    ];
+    let impossible: [&[u64]; 7] =
+        [&[], &[0], &[8, 0], &[u64::MAX, u64::MAX], &[1 << 32, 1 << 32], &[1 << 62, 2], &[1, 1, 1, 1, 1]];
     for dims in impossible {
         let error = refused_gguf(|w| w.tensor_mut("output.weight").dims = dims.to_vec());
-        assert!(
-            matches!(error, GgufError::Dimensions { .. }),
-            "{dims:?}: {error}"
-        );
+        assert!(matches!(error, GgufError::Dimensions { .. }), "{dims:?}: {error}");
     }
     // a row that is no whole number of blocks
     let error = refused_gguf(|w| w.tensor_mut("output.weight").type_id = 8);
@@ -275,10 +211,7 @@ fn impossible_dimensions() {
 #[test]
 fn shapes_that_contradict_the_configuration() {
     let error = refused_weights(|w| w.tensor_mut("blk.0.attn_k.weight").dims = vec![4, 8]);
-    assert_eq!(
-        error.to_string(),
-        "tensor blk.0.attn_k.weight has the shape [8, 4]; the configuration gives [4, 8]"
-    );
+    assert_eq!(error.to_string(), "tensor blk.0.attn_k.weight has the shape [8, 4]; the configuration gives [4, 8]");
     for (key, value) in [
         ("llama.embedding_length", 16),
         ("llama.feed_forward_length", 16),
@@ -290,11 +223,7 @@ fn shapes_that_contradict_the_configuration() {
             w.set(key, Meta::U32(value));
         });
     }
-    for key in [
-        "llama.block_count",
-        "llama.attention.head_count",
-        "llama.embedding_length",
-    ] {
+    for key in ["llama.block_count", "llama.attention.head_count", "llama.embedding_length"] {
         for value in [0, u32::MAX] {
             refused_config(|w| {
                 w.set(key, Meta::U32(value));
@@ -303,35 +232,19 @@ fn shapes_that_contradict_the_configuration() {
         let missing = refused_config(|w| {
             w.remove(key);
         });
-        assert_eq!(
-            missing,
-            ConfigError::Missing {
-                key: key.to_owned()
-            }
-        );
+        assert_eq!(missing, ConfigError::Missing { key: key.to_owned() });
     }
     let dims = refused(|w| w.tensor_mut("rope_freqs.weight").dims = vec![1, 2]);
-    assert!(
-        matches!(dims, ModelError::Weights(WeightsError::Shape { .. })),
-        "{dims}"
-    );
+    assert!(matches!(dims, ModelError::Weights(WeightsError::Shape { .. })), "{dims}");
     refused_config(|w| w.tensor_mut("rope_freqs.weight").bytes = vec![0; 8]);
 }
 
 #[test]
 fn missing_tensors_are_named() {
-    let names: Vec<String> = small()
-        .gguf(Encoding::F32)
-        .tensors
-        .iter()
-        .map(|t| t.name.clone())
-        .collect();
+    let names: Vec<String> = small().gguf(Encoding::F32).tensors.iter().map(|t| t.name.clone()).collect();
     // without an output matrix the embedding serves; without factors frequencies are not scaled
     let optional = ["output.weight", "rope_freqs.weight"];
-    for name in names
-        .into_iter()
-        .filter(|name| !optional.contains(&name.as_str()))
-    {
+    for name in names.into_iter().filter(|name| !optional.contains(&name.as_str())) {
         let error = refused_weights(|w| w.tensors.retain(|tensor| tensor.name != name));
         assert_eq!(error, WeightsError::Missing { name });
     }
@@ -340,22 +253,10 @@ fn missing_tensors_are_named() {
 #[test]
 fn unsupported_types_matter_only_when_used() {
     // Q2_K, and one that does not exist
-    for (id, name) in [
-        (10, "Q2_K (number 10)"),
-        (999, "an unknown type (number 999)"),
-    ] {
+    for (id, name) in [(10, "Q2_K (number 10)"), (999, "an unknown type (number 999)")] {
         let error = refused_weights(|w| w.tensor_mut("blk.0.ffn_up.weight").type_id = id);
-        let WeightsError::Type {
-            name: tensor,
-            found,
-        } = error
-        else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            (tensor.as_str(), found.as_str()),
-            ("blk.0.ffn_up.weight", name)
-        );
+        let WeightsError::Type { name: tensor, found } = error else { panic!("{error:?}") };
+        assert_eq!((tensor.as_str(), found.as_str()), ("blk.0.ffn_up.weight", name));
         let mut writer = small().gguf(Encoding::F32);
         writer.tensor("not.used", &[256], id, vec![0; 84]);
         open(writer.finish()).unwrap();
@@ -380,10 +281,7 @@ fn what_is_not_supported_is_named() {
     let family = refused_config(|w| {
         w.set("general.architecture", Meta::text("mamba"));
     });
-    assert_eq!(
-        family.to_string(),
-        "models of the \"mamba\" architecture are not supported; supported: llama, qwen2"
-    );
+    assert_eq!(family.to_string(), "models of the \"mamba\" architecture are not supported; supported: llama, qwen2");
     let scaling = |w: &mut GgufWriter| {
         w.pair("llama.rope.scaling.type", Meta::text("yarn"));
     };
@@ -394,17 +292,11 @@ fn what_is_not_supported_is_named() {
     let experts = |w: &mut GgufWriter| {
         w.pair("llama.expert_count", Meta::U32(8));
     };
-    assert!(matches!(
-        refused_config(experts),
-        ConfigError::Feature { .. }
-    ));
+    assert!(matches!(refused_config(experts), ConfigError::Feature { .. }));
     let window = |w: &mut GgufWriter| {
         w.pair("llama.attention.sliding_window", Meta::U32(64));
     };
-    assert!(matches!(
-        refused_config(window),
-        ConfigError::Feature { .. }
-    ));
+    assert!(matches!(refused_config(window), ConfigError::Feature { .. }));
     let part = |w: &mut GgufWriter| {
         w.set("llama.rope.dimension_count", Meta::U32(2));
     };

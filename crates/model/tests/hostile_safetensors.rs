@@ -17,19 +17,13 @@ const MEMORY: usize = 1 << 20;
 
 fn folder(parts: usize) -> TempDir {
     let folder = tempdir().unwrap();
-    RandomModel::qwen2()
-        .write_safetensors(folder.path(), Encoding::BF16, parts)
-        .unwrap();
+    RandomModel::qwen2().write_safetensors(folder.path(), Encoding::BF16, parts).unwrap();
     folder
 }
 
 fn refused(path: &Path) -> ModelError {
     let error = open(path).expect_err("a broken folder was accepted");
-    assert!(
-        allocations::largest() < MEMORY,
-        "asked for {} bytes",
-        allocations::largest()
-    );
+    assert!(allocations::largest() < MEMORY, "asked for {} bytes", allocations::largest());
     error
 }
 
@@ -61,11 +55,7 @@ fn a_weights_file_cut_short_or_with_flipped_bits_never_panics() {
             let _ = check_file(bytes);
         }
     }
-    assert!(
-        allocations::largest() < MEMORY,
-        "asked for {} bytes",
-        allocations::largest()
-    );
+    assert!(allocations::largest() < MEMORY, "asked for {} bytes", allocations::largest());
 }
 
 #[test]
@@ -80,40 +70,26 @@ fn headers_that_lie() {
         let entry = format!(r#""dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}"#);
         format!(r#"{{"w":{{{entry}}}}}"#)
     };
-    assert_eq!(
-        with_header(&tensor("F32", "[2]", "[0,8]"), 8).unwrap(),
-        ["w"]
-    );
+    assert_eq!(with_header(&tensor("F32", "[2]", "[0,8]"), 8).unwrap(), ["w"]);
     let lies = [
         (tensor("F32", "[2]", "[0,8]"), 7),
         (tensor("F32", "[2]", "[0,8]"), 9),
         (tensor("F32", "[3]", "[0,8]"), 8),
         (tensor("F32", "[2]", "[8,0]"), 8),
         (tensor("F32", "[2]", "[4,12]"), 12),
-        (
-            tensor("F32", "[9223372036854775807,9223372036854775807]", "[0,8]"),
-            8,
-        ),
+        (tensor("F32", "[9223372036854775807,9223372036854775807]", "[0,8]"), 8),
         (tensor("F32", "[2]", "[0,18446744073709551615]"), 8),
         (tensor("F99", "[2]", "[0,8]"), 8),
         ("[]".to_owned(), 0),
         ("[".repeat(100_000), 0),
     ];
     for (header, data) in lies {
-        assert!(
-            with_header(&header, data).is_err(),
-            "{}",
-            &header[..header.len().min(99)]
-        );
+        assert!(with_header(&header, data).is_err(), "{}", &header[..header.len().min(99)]);
     }
     let mut huge = u64::MAX.to_le_bytes().to_vec();
     huge.extend(b"{}");
     assert!(check_file(huge).is_err());
-    assert!(
-        allocations::largest() < MEMORY,
-        "asked for {} bytes",
-        allocations::largest()
-    );
+    assert!(allocations::largest() < MEMORY, "asked for {} bytes", allocations::largest());
 }
 
 #[test]
@@ -132,11 +108,7 @@ fn missing_files_are_named() {
 
 #[test]
 fn damaged_json_is_an_error() {
-    for file in [
-        "config.json",
-        "generation_config.json",
-        "tokenizer_config.json",
-    ] {
+    for file in ["config.json", "generation_config.json", "tokenizer_config.json"] {
         for text in ["", "{", "{\"a\": 1e999}", "[1, 2]", "\u{0}"] {
             let folder = folder(1);
             fs::write(folder.path().join(file), text).unwrap();
@@ -147,27 +119,15 @@ fn damaged_json_is_an_error() {
 
 #[test]
 fn an_index_must_stay_in_its_folder() {
-    for name in [
-        "../secret.safetensors",
-        "/etc/x.safetensors",
-        "a\\b.safetensors",
-        "passwd",
-        "",
-    ] {
+    for name in ["../secret.safetensors", "/etc/x.safetensors", "a\\b.safetensors", "passwd", ""] {
         let folder = folder(2);
         let index = json!({ "weight_map": { "model.norm.weight": name } }).to_string();
         fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
-        assert!(
-            matches!(refused(folder.path()), ModelError::ShardName { .. }),
-            "{name}"
-        );
+        assert!(matches!(refused(folder.path()), ModelError::ShardName { .. }), "{name}");
     }
     let folder = folder(2);
     fs::write(folder.path().join("model.safetensors.index.json"), "{}").unwrap();
-    assert!(matches!(
-        refused(folder.path()),
-        ModelError::Config(ConfigError::Missing { .. })
-    ));
+    assert!(matches!(refused(folder.path()), ModelError::Config(ConfigError::Missing { .. })));
 }
 
 #[test]
@@ -176,17 +136,10 @@ fn a_missing_shard_and_a_twin_are_errors() {
     fs::remove_file(missing.path().join("model-00002-of-00002.safetensors")).unwrap();
     assert!(matches!(refused(missing.path()), ModelError::Io { .. }));
     let twins = folder(2);
-    let shard = |n| {
-        twins
-            .path()
-            .join(format!("model-0000{n}-of-00002.safetensors"))
-    };
+    let shard = |n| twins.path().join(format!("model-0000{n}-of-00002.safetensors"));
     fs::copy(shard(1), shard(2)).unwrap();
     let error = refused(twins.path());
-    assert!(
-        matches!(error, ModelError::Weights(WeightsError::Duplicate { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ModelError::Weights(WeightsError::Duplicate { .. })), "{error}");
 }
 
 #[test]
@@ -210,12 +163,7 @@ fn configurations_that_contradict_the_weights() {
 #[test]
 fn values_that_make_no_sense_are_named() {
     for value in [json!(0), json!(u64::MAX)] {
-        for key in [
-            "hidden_size",
-            "num_attention_heads",
-            "num_hidden_layers",
-            "vocab_size",
-        ] {
+        for key in ["hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size"] {
             refused_config(key, value.clone());
         }
     }
@@ -224,12 +172,7 @@ fn values_that_make_no_sense_are_named() {
         assert!(matches!(error, ConfigError::Kind { key, .. } if key == "hidden_size"));
     }
     let missing = refused_config("hidden_size", Value::Null);
-    assert_eq!(
-        missing,
-        ConfigError::Missing {
-            key: "hidden_size".to_owned()
-        }
-    );
+    assert_eq!(missing, ConfigError::Missing { key: "hidden_size".to_owned() });
     refused_config("rope_theta", json!(-1.0));
     refused_config("eos_token_id", json!([1, "x"]));
     refused_config("eos_token_id", json!(96));
@@ -240,12 +183,7 @@ fn what_is_not_supported_is_named() {
     let family = refused_config("model_type", json!("gpt_neox"));
     assert!(matches!(family, ConfigError::Family { found, .. } if found == "gpt_neox"));
     let yarn = refused_config("rope_scaling", json!({ "type": "yarn", "factor": 4.0 }));
-    assert_eq!(
-        yarn,
-        ConfigError::RopeScaling {
-            found: "yarn".to_owned()
-        }
-    );
+    assert_eq!(yarn, ConfigError::RopeScaling { found: "yarn".to_owned() });
     for (key, value) in [
         ("hidden_act", json!("gelu")),
         ("mlp_bias", json!(true)),
@@ -254,10 +192,7 @@ fn what_is_not_supported_is_named() {
         ("quantization_config", json!({ "quant_method": "awq" })),
     ] {
         let error = refused_config(key, value);
-        assert!(
-            matches!(error, ConfigError::Feature { .. }),
-            "{key}: {error}"
-        );
+        assert!(matches!(error, ConfigError::Feature { .. }), "{key}: {error}");
     }
 }
 
@@ -268,9 +203,7 @@ fn unsupported_types_are_named() {
     let mut bytes = fs::read(&path).unwrap();
     // the same two bytes a weight, under another name
     let bf16 = b"\"BF16\"";
-    let places: Vec<usize> = (0..bytes.len() - 6)
-        .filter(|&i| &bytes[i..i + 6] == bf16)
-        .collect();
+    let places: Vec<usize> = (0..bytes.len() - 6).filter(|&i| &bytes[i..i + 6] == bf16).collect();
     for place in places {
         bytes[place..place + 6].copy_from_slice(b"\"I16\" ");
     }

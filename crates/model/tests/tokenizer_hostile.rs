@@ -55,18 +55,8 @@ fn build(json: &Value) -> Result<Tokenizer, TokenizerError> {
 
 /// Uses whatever was built.
 fn exercise(tokenizer: &Tokenizer) {
-    let options = EncodeOptions {
-        add_bos: false,
-        parse_special: true,
-    };
-    for text in [
-        "",
-        " ",
-        "ab <s> a1 <tool> é\n\0",
-        "▁a  b",
-        "\u{301}e \u{10ffff}x",
-        "aaaabbbb    ",
-    ] {
+    let options = EncodeOptions { add_bos: false, parse_special: true };
+    for text in ["", " ", "ab <s> a1 <tool> é\n\0", "▁a  b", "\u{301}e \u{10ffff}x", "aaaabbbb    "] {
         if let Ok(ids) = tokenizer.encode(text, options) {
             let _ = tokenizer.decode(&ids, false);
             let mut stream = tokenizer.decode_stream(true);
@@ -74,23 +64,14 @@ fn exercise(tokenizer: &Tokenizer) {
             let _ = stream.finish();
         }
     }
-    let _ = tokenizer.encode(
-        "ab",
-        EncodeOptions {
-            add_bos: true,
-            parse_special: false,
-        },
-    );
+    let _ = tokenizer.encode("ab", EncodeOptions { add_bos: true, parse_special: false });
 }
 
 #[test]
 fn the_small_files_work() {
     let tokenizer = build(&small_json()).unwrap();
     assert!(tokenizer.adds_bos());
-    let options = EncodeOptions {
-        add_bos: true,
-        parse_special: true,
-    };
+    let options = EncodeOptions { add_bos: true, parse_special: true };
     let ids = tokenizer.encode("ab1 <tool> a", options).unwrap();
     assert_eq!(ids, [0, 5, 7, 9, 2]);
     assert_eq!(tokenizer.decode(&ids, true), "ab1<tool>a");
@@ -104,10 +85,7 @@ fn the_small_files_work() {
 fn truncated_files() {
     let text = small_json().to_string();
     for end in 0..text.len() {
-        assert!(
-            Tokenizer::from_json(&text.as_bytes()[..end]).is_err(),
-            "{end}"
-        );
+        assert!(Tokenizer::from_json(&text.as_bytes()[..end]).is_err(), "{end}");
     }
 }
 
@@ -127,10 +105,7 @@ fn mutated_files() {
             built += 1;
         }
     }
-    assert!(
-        built > 500,
-        "only {built} mutations were tokenizers: too wild to test encoding"
-    );
+    assert!(built > 500, "only {built} mutations were tokenizers: too wild to test encoding");
 }
 
 fn below(random: &mut TestRng, limit: usize) -> usize {
@@ -176,33 +151,13 @@ fn unsupported_and_inconsistent_files() {
         ("/added_tokens/1/id", json!(2), "share id 2"),
         ("/added_tokens/1/id", json!(4_000_000), "4000001"),
         ("/decoder", Value::Null, "decoder"),
-        (
-            "/decoder",
-            json!({"type": "WordPiece", "prefix": "##"}),
-            "WordPiece",
-        ),
+        ("/decoder", json!({"type": "WordPiece", "prefix": "##"}), "WordPiece"),
         ("/decoder", json!({"type": "ByteFallback"}), "ByteFallback"),
         ("/normalizer", json!({"type": "Lowercase"}), "Lowercase"),
-        (
-            "/normalizer",
-            json!({"type": "Prepend", "prepend": "x"}),
-            "Prepend",
-        ),
-        (
-            "/pre_tokenizer",
-            json!({"type": "BertPreTokenizer"}),
-            "BertPreTokenizer",
-        ),
-        (
-            "/pre_tokenizer/pretokenizers/0/pattern/Regex",
-            json!("("),
-            "(",
-        ),
-        (
-            "/pre_tokenizer/pretokenizers/0/pattern/Regex",
-            json!("(a{999}){999}"),
-            "repetitions",
-        ),
+        ("/normalizer", json!({"type": "Prepend", "prepend": "x"}), "Prepend"),
+        ("/pre_tokenizer", json!({"type": "BertPreTokenizer"}), "BertPreTokenizer"),
+        ("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("("), "("),
+        ("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("(a{999}){999}"), "repetitions"),
         ("/post_processor/special_tokens/<s>/ids", json!([77]), "77"),
     ];
     for (path, value, expected) in cases {
@@ -242,12 +197,7 @@ fn small_gguf() -> GgufVocabulary {
 
 fn byte_level_gguf() -> GgufVocabulary {
     let merges = vec!["a b".to_owned()];
-    GgufVocabulary {
-        model: "gpt2".into(),
-        pre: "smollm".into(),
-        merges,
-        ..small_gguf()
-    }
+    GgufVocabulary { model: "gpt2".into(), pre: "smollm".into(), merges, ..small_gguf() }
 }
 
 #[test]
@@ -263,61 +213,13 @@ fn inconsistent_gguf_vocabularies() {
         (|v| v.eos = Some(u32::MAX), "end-of-sequence"),
         (|v| v.unknown = Some(10), "unknown"),
         (|v| v.tokens[4] = "x".repeat(5000), "4096"),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    model: "llama".into(),
-                    ..GgufVocabulary::default()
-                }
-            },
-            "empty",
-        ),
+        (|v| *v = GgufVocabulary { model: "llama".into(), ..GgufVocabulary::default() }, "empty"),
         (|v| v.tokens = vec![String::new(); (1 << 20) + 1], "limit"),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    pre: "runes".into(),
-                    ..byte_level_gguf()
-                }
-            },
-            "runes",
-        ),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    pre: String::new(),
-                    ..byte_level_gguf()
-                }
-            },
-            "smollm",
-        ),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    merges: vec!["ab".into()],
-                    ..byte_level_gguf()
-                }
-            },
-            "`ab`",
-        ),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    merges: vec!["b a".into()],
-                    ..byte_level_gguf()
-                }
-            },
-            "`ba`",
-        ),
-        (
-            |v| {
-                *v = GgufVocabulary {
-                    merges: vec!["a <s>".into()],
-                    ..byte_level_gguf()
-                }
-            },
-            "<s>",
-        ),
+        (|v| *v = GgufVocabulary { pre: "runes".into(), ..byte_level_gguf() }, "runes"),
+        (|v| *v = GgufVocabulary { pre: String::new(), ..byte_level_gguf() }, "smollm"),
+        (|v| *v = GgufVocabulary { merges: vec!["ab".into()], ..byte_level_gguf() }, "`ab`"),
+        (|v| *v = GgufVocabulary { merges: vec!["b a".into()], ..byte_level_gguf() }, "`ba`"),
+        (|v| *v = GgufVocabulary { merges: vec!["a <s>".into()], ..byte_level_gguf() }, "<s>"),
     ];
     for (change, expected) in cases {
         let mut vocabulary = small_gguf();

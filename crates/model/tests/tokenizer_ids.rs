@@ -13,14 +13,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use std::sync::LazyLock;
 
-const PARSED: EncodeOptions = EncodeOptions {
-    add_bos: false,
-    parse_special: true,
-};
-const LITERAL: EncodeOptions = EncodeOptions {
-    add_bos: false,
-    parse_special: false,
-};
+const PARSED: EncodeOptions = EncodeOptions { add_bos: false, parse_special: true };
+const LITERAL: EncodeOptions = EncodeOptions { add_bos: false, parse_special: false };
 
 #[derive(Deserialize)]
 struct Goldens {
@@ -77,19 +71,13 @@ fn as_gguf(golden: &ByteLevel) -> GgufVocabulary {
     let merges = json["model"]["merges"].as_array().unwrap().iter();
     let part = |merge: &serde_json::Value, i: usize| merge[i].as_str().unwrap().to_owned();
     let control = |text: &String| {
-        if text.starts_with("<|") && text.len() > 2 {
-            3
-        } else {
-            1
-        }
+        if text.starts_with("<|") && text.len() > 2 { 3 } else { 1 }
     };
     GgufVocabulary {
         model: "gpt2".into(),
         pre: golden.pre.clone(),
         token_types: tokens.iter().map(control).collect(),
-        merges: merges
-            .map(|m| format!("{} {}", part(m, 0), part(m, 1)))
-            .collect(),
+        merges: merges.map(|m| format!("{} {}", part(m, 0), part(m, 1))).collect(),
         tokens,
         ..GgufVocabulary::default()
     }
@@ -113,18 +101,8 @@ fn sentence_piece() -> Tokenizer {
 
 fn assert_ids(tokenizer: &Tokenizer, text: &str, options: EncodeOptions, expected: &[u32]) {
     let ids = tokenizer.encode(text, options).unwrap();
-    let texts = |ids: &[u32]| {
-        ids.iter()
-            .map(|i| tokenizer.token_text(*i))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        ids,
-        expected,
-        "{text:?}: {:?}\nexpected {:?}",
-        texts(&ids),
-        texts(expected)
-    );
+    let texts = |ids: &[u32]| ids.iter().map(|i| tokenizer.token_text(*i)).collect::<Vec<_>>();
+    assert_eq!(ids, expected, "{text:?}: {:?}\nexpected {:?}", texts(&ids), texts(expected));
 }
 
 #[test]
@@ -179,11 +157,7 @@ fn sentence_piece_ids_from_scores_alone() {
     assert!(tokenizer.adds_bos());
     for (i, text) in golden.texts.iter().map(|i| &GOLDENS.texts[*i]).enumerate() {
         assert_ids(&tokenizer, text, LITERAL, &golden.ids[i]);
-        assert_eq!(
-            tokenizer.decode(&golden.ids[i], false),
-            golden.decoded[i],
-            "{text:?}"
-        );
+        assert_eq!(tokenizer.decode(&golden.ids[i], false), golden.decoded[i], "{text:?}");
     }
 }
 
@@ -217,10 +191,7 @@ fn special_tokens_only_where_asked() {
 
 #[test]
 fn beginning_of_sequence() {
-    let with_bos = EncodeOptions {
-        add_bos: true,
-        ..LITERAL
-    };
+    let with_bos = EncodeOptions { add_bos: true, ..LITERAL };
     let tokenizer = sentence_piece();
     let ids = tokenizer.encode("the", with_bos).unwrap();
     assert_eq!(ids[0], 1);
@@ -256,20 +227,11 @@ fn long_texts() {
     for text in &texts {
         for tokenizer in [&byte_level, &sentence_piece()] {
             let ids = tokenizer.encode(text, PARSED).unwrap();
-            assert!(
-                tokenizer.decode(&ids, false) == *text,
-                "{:?}...",
-                &text[..8]
-            );
+            assert!(tokenizer.decode(&ids, false) == *text, "{:?}...", &text[..8]);
         }
     }
     let last = byte_level.encode(" the", PARSED).unwrap();
-    assert!(
-        byte_level
-            .encode(&texts[1], PARSED)
-            .unwrap()
-            .ends_with(&last)
-    );
+    assert!(byte_level.encode(&texts[1], PARSED).unwrap().ends_with(&last));
     let too_long = byte_level.encode(&" ".repeat(500_001), PARSED).unwrap_err();
     assert!(too_long.to_string().contains("white space"), "{too_long}");
 }
@@ -290,12 +252,7 @@ fn stream(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> String {
 static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
     let mut all: Vec<_> = GOLDENS.byte_level.iter().map(byte_level).collect();
     all.push(sentence_piece());
-    all.extend(
-        GOLDENS
-            .real
-            .iter()
-            .filter_map(|golden| real_tokenizer(&golden.file)),
-    );
+    all.extend(GOLDENS.real.iter().filter_map(|golden| real_tokenizer(&golden.file)));
     all
 });
 

@@ -44,15 +44,11 @@ impl Meta {
             }
             Meta::I32s(values) => {
                 write_array_head(out, 5, values.len());
-                values
-                    .iter()
-                    .for_each(|value| out.extend(value.to_le_bytes()));
+                values.iter().for_each(|value| out.extend(value.to_le_bytes()));
             }
             Meta::F32s(values) => {
                 write_array_head(out, 6, values.len());
-                values
-                    .iter()
-                    .for_each(|value| out.extend(value.to_le_bytes()));
+                values.iter().for_each(|value| out.extend(value.to_le_bytes()));
             }
             Meta::Raw(_, bytes) => out.extend(bytes),
         }
@@ -138,22 +134,10 @@ impl GgufWriter {
     }
 
     /// Adds a tensor; `shape` has the slowest dimension first.
-    pub fn tensor(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        type_id: u32,
-        bytes: Vec<u8>,
-    ) -> &mut GgufWriter {
+    pub fn tensor(&mut self, name: &str, shape: &[usize], type_id: u32, bytes: Vec<u8>) -> &mut GgufWriter {
         let dims = shape.iter().rev().map(|&dim| dim as u64).collect();
         let name = name.to_owned();
-        self.tensors.push(GgufTensor {
-            name,
-            dims,
-            type_id,
-            bytes,
-            claimed_offset: None,
-        });
+        self.tensors.push(GgufTensor { name, dims, type_id, bytes, claimed_offset: None });
         self
     }
 
@@ -163,10 +147,7 @@ impl GgufWriter {
     ///
     /// If there is none.
     pub fn tensor_mut(&mut self, name: &str) -> &mut GgufTensor {
-        self.tensors
-            .iter_mut()
-            .find(|t| t.name == name)
-            .expect("a tensor of that name")
+        self.tensors.iter_mut().find(|t| t.name == name).expect("a tensor of that name")
     }
 
     /// The file's bytes.
@@ -194,17 +175,9 @@ impl GgufWriter {
         for tensor in &self.tensors {
             write_text(out, &tensor.name);
             out.extend((tensor.dims.len() as u32).to_le_bytes());
-            tensor
-                .dims
-                .iter()
-                .for_each(|dim| out.extend(dim.to_le_bytes()));
+            tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
             out.extend(tensor.type_id.to_le_bytes());
-            out.extend(
-                tensor
-                    .claimed_offset
-                    .unwrap_or(data.len() as u64)
-                    .to_le_bytes(),
-            );
+            out.extend(tensor.claimed_offset.unwrap_or(data.len() as u64).to_le_bytes());
             data.extend(&tensor.bytes);
             data.resize(data.len().next_multiple_of(self.alignment), 0);
         }

@@ -29,10 +29,7 @@ impl RandomModel {
             self.write_tensor(&mut writer, &tensor, encoding);
         }
         if let Some(factors) = self.rope_factors() {
-            let bytes = factors
-                .iter()
-                .flat_map(|factor| factor.to_le_bytes())
-                .collect();
+            let bytes = factors.iter().flat_map(|factor| factor.to_le_bytes()).collect();
             writer.tensor("rope_freqs.weight", &[factors.len()], 0, bytes);
         }
         writer
@@ -40,10 +37,7 @@ impl RandomModel {
 
     fn write_shape(&self, writer: &mut GgufWriter) {
         writer.pair("general.architecture", Meta::text(self.family));
-        writer.pair(
-            "general.name",
-            Meta::Text(format!("random {}", self.family)),
-        );
+        writer.pair("general.name", Meta::Text(format!("random {}", self.family)));
         let integers = [
             ("block_count", self.layers),
             ("context_length", self.context),
@@ -57,27 +51,20 @@ impl RandomModel {
         for (key, value) in integers {
             writer.pair(&format!("{}.{key}", self.family), Meta::U32(value as u32));
         }
-        let floats = [
-            ("attention.layer_norm_rms_epsilon", self.norm_eps),
-            ("rope.freq_base", self.theta),
-        ];
+        let floats = [("attention.layer_norm_rms_epsilon", self.norm_eps), ("rope.freq_base", self.theta)];
         for (key, value) in floats {
             writer.pair(&format!("{}.{key}", self.family), Meta::F32(value));
         }
         if self.head_dim * self.heads != self.width {
             for key in ["attention.key_length", "attention.value_length"] {
-                writer.pair(
-                    &format!("{}.{key}", self.family),
-                    Meta::U32(self.head_dim as u32),
-                );
+                writer.pair(&format!("{}.{key}", self.family), Meta::U32(self.head_dim as u32));
             }
         }
     }
 
     fn write_tensor(&self, writer: &mut GgufWriter, tensor: &Tensor, encoding: Encoding) {
         let name = gguf_name(&tensor.name);
-        let permuted = self.family == "llama"
-            && (tensor.name.contains("q_proj") || tensor.name.contains("k_proj"));
+        let permuted = self.family == "llama" && (tensor.name.contains("q_proj") || tensor.name.contains("k_proj"));
         let values = match permuted {
             true => interleave_pairs(&tensor.values, &tensor.shape, self.head_dim),
             false => tensor.values.clone(),
@@ -86,12 +73,7 @@ impl RandomModel {
             [_, cols] => encoding.for_rows(cols),
             _ => Encoding::F32,
         };
-        writer.tensor(
-            &name,
-            &tensor.shape,
-            encoding.ggml_id(),
-            encoding.encode(&values),
-        );
+        writer.tensor(&name, &tensor.shape, encoding.ggml_id(), encoding.encode(&values));
     }
 }
 
@@ -99,31 +81,13 @@ fn write_tokenizer(writer: &mut GgufWriter) {
     writer
         .pair("tokenizer.ggml.model", Meta::text("gpt2"))
         .pair("tokenizer.ggml.pre", Meta::text("gpt-2"))
-        .pair(
-            "tokenizer.ggml.tokens",
-            Meta::Texts(tiny_tokenizer::tokens()),
-        )
-        .pair(
-            "tokenizer.ggml.token_type",
-            Meta::I32s(tiny_tokenizer::token_types()),
-        )
-        .pair(
-            "tokenizer.ggml.merges",
-            Meta::Texts(tiny_tokenizer::merges()),
-        )
-        .pair(
-            "tokenizer.ggml.bos_token_id",
-            Meta::U32(tiny_tokenizer::TURN_START),
-        )
-        .pair(
-            "tokenizer.ggml.eos_token_id",
-            Meta::U32(tiny_tokenizer::TURN_END),
-        )
+        .pair("tokenizer.ggml.tokens", Meta::Texts(tiny_tokenizer::tokens()))
+        .pair("tokenizer.ggml.token_type", Meta::I32s(tiny_tokenizer::token_types()))
+        .pair("tokenizer.ggml.merges", Meta::Texts(tiny_tokenizer::merges()))
+        .pair("tokenizer.ggml.bos_token_id", Meta::U32(tiny_tokenizer::TURN_START))
+        .pair("tokenizer.ggml.eos_token_id", Meta::U32(tiny_tokenizer::TURN_END))
         .pair("tokenizer.ggml.add_bos_token", Meta::Bool(false))
-        .pair(
-            "tokenizer.chat_template",
-            Meta::text(tiny_tokenizer::CHAT_TEMPLATE),
-        );
+        .pair("tokenizer.chat_template", Meta::text(tiny_tokenizer::CHAT_TEMPLATE));
 }
 
 /// The rows of each head reordered so that rows `i` and `i + D / 2` become `2 i` and `2 i + 1`.
@@ -155,7 +119,5 @@ fn gguf_name(name: &str) -> String {
         ("mlp.up_proj", "ffn_up"),
         ("mlp.down_proj", "ffn_down"),
     ];
-    PARTS
-        .iter()
-        .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+    PARTS.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }

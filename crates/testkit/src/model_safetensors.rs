@@ -24,12 +24,7 @@ impl RandomModel {
     /// # Panics
     ///
     /// If `encoding` is not one of the plain floats, or `parts` is 0.
-    pub fn write_safetensors(
-        &self,
-        folder: &Path,
-        encoding: Encoding,
-        parts: usize,
-    ) -> io::Result<()> {
+    pub fn write_safetensors(&self, folder: &Path, encoding: Encoding, parts: usize) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let tensors = self.tensors();
         let mut map = serde_json::Map::new();
@@ -39,11 +34,7 @@ impl RandomModel {
                 _ => format!("model-{:05}-of-{parts:05}.safetensors", part + 1),
             };
             fs::write(folder.join(&file), safetensors_bytes(tensors, encoding))?;
-            map.extend(
-                tensors
-                    .iter()
-                    .map(|tensor| (tensor.name.clone(), json!(file))),
-            );
+            map.extend(tensors.iter().map(|tensor| (tensor.name.clone(), json!(file))));
         }
         if parts > 1 {
             let index = json!({ "metadata": {}, "weight_map": map });
@@ -51,11 +42,7 @@ impl RandomModel {
         }
         write_json(folder, "config.json", &self.config_json())?;
         write_json(folder, "tokenizer.json", &tiny_tokenizer::tokenizer_json())?;
-        write_json(
-            folder,
-            "tokenizer_config.json",
-            &tiny_tokenizer::tokenizer_config(),
-        )
+        write_json(folder, "tokenizer_config.json", &tiny_tokenizer::tokenizer_config())
     }
 
     /// The model's `config.json`.
@@ -114,10 +101,7 @@ fn safetensors_bytes(tensors: &[Tensor], encoding: Encoding) -> Vec<u8> {
         .zip(&bytes)
         .map(|(tensor, bytes)| {
             let view = TensorView::new(dtype, tensor.shape.clone(), bytes);
-            (
-                tensor.name.as_str(),
-                view.expect("as many bytes as the shape needs"),
-            )
+            (tensor.name.as_str(), view.expect("as many bytes as the shape needs"))
         })
         .collect();
     serialize(views, None).expect("a header of a few kilobytes")

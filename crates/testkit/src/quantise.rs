@@ -37,14 +37,8 @@ impl Encoding {
     /// The stored bytes of these values.
     pub fn encode(self, values: &[bf16]) -> Vec<u8> {
         match self {
-            Encoding::F32 => values
-                .iter()
-                .flat_map(|v| v.to_f32().to_le_bytes())
-                .collect(),
-            Encoding::F16 => values
-                .iter()
-                .flat_map(|v| f16::from_f32(v.to_f32()).to_le_bytes())
-                .collect(),
+            Encoding::F32 => values.iter().flat_map(|v| v.to_f32().to_le_bytes()).collect(),
+            Encoding::F16 => values.iter().flat_map(|v| f16::from_f32(v.to_f32()).to_le_bytes()).collect(),
             Encoding::BF16 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             Encoding::Q8_0 => values.chunks(32).flat_map(q8_0_block).collect(),
         }
@@ -57,10 +51,6 @@ fn q8_0_block(values: &[bf16]) -> Vec<u8> {
     let scale = f16::from_f32(largest / 127.0);
     let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
     let mut block = scale.to_le_bytes().to_vec();
-    block.extend(
-        values
-            .iter()
-            .map(|v| (v.to_f32() * inverse).round() as i8 as u8),
-    );
+    block.extend(values.iter().map(|v| (v.to_f32() * inverse).round() as i8 as u8));
     block
 }

@@ -123,21 +123,13 @@ impl RandomModel {
 
     /// All tensors, by their Hugging Face names.
     pub fn tensors(&self) -> Vec<Tensor> {
-        let mut tensors = vec![embedding(
-            "model.embed_tokens.weight",
-            self.vocabulary,
-            self.width,
-        )];
+        let mut tensors = vec![embedding("model.embed_tokens.weight", self.vocabulary, self.width)];
         for layer in 0..self.layers {
             tensors.extend(self.layer_tensors(&format!("model.layers.{layer}.")));
         }
         tensors.push(norm("model.norm.weight".to_owned(), self.width));
         if !self.tied {
-            tensors.push(matrix(
-                "lm_head.weight".to_owned(),
-                self.vocabulary,
-                self.width,
-            ));
+            tensors.push(matrix("lm_head.weight".to_owned(), self.vocabulary, self.width));
         }
         tensors
     }
@@ -172,13 +164,8 @@ impl RandomModel {
     /// What each rotary pair's frequency is divided by (D/2 factors), if the model scales them.
     pub fn rope_factors(&self) -> Option<Vec<f32>> {
         let scaling = self.rope_scaling?;
-        let frequency =
-            |pair: usize| f64::from(self.theta).powf(-2.0 * pair as f64 / self.head_dim as f64);
-        Some(
-            (0..self.head_dim / 2)
-                .map(|pair| scaling.divisor(frequency(pair)) as f32)
-                .collect(),
-        )
+        let frequency = |pair: usize| f64::from(self.theta).powf(-2.0 * pair as f64 / self.head_dim as f64);
+        Some((0..self.head_dim / 2).map(|pair| scaling.divisor(frequency(pair)) as f32).collect())
     }
 }
 
@@ -193,8 +180,7 @@ impl Llama3Scaling {
         if wavelength > original / self.low_freq_factor {
             return self.factor;
         }
-        let smooth = (original / wavelength - self.low_freq_factor)
-            / (self.high_freq_factor - self.low_freq_factor);
+        let smooth = (original / wavelength - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor);
         1.0 / ((1.0 - smooth) / self.factor + smooth)
     }
 }
@@ -219,21 +205,13 @@ fn bias(name: String, len: usize) -> Tensor {
 fn tensor(name: String, shape: Vec<usize>, value: impl Fn(f64) -> f64) -> Tensor {
     let seed = fnv1a64(name.as_bytes());
     let len: usize = shape.iter().product();
-    let values = (0..len as u64)
-        .map(|i| nearest_bf16(value(uniform(seed, i))))
-        .collect();
-    Tensor {
-        name,
-        shape,
-        values,
-    }
+    let values = (0..len as u64).map(|i| nearest_bf16(value(uniform(seed, i)))).collect();
+    Tensor { name, shape, values }
 }
 
 /// The FNV-1a hash of 64 bits.
 pub fn fnv1a64(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// Element `i` of the stream with this seed, uniform in [-1, 1).
@@ -264,11 +242,7 @@ mod tests {
         // FNV-1a test vectors by its authors; SplitMix64 outputs for seed 1234567
         assert_eq!(fnv1a64(b""), 0xcbf29ce484222325);
         assert_eq!(fnv1a64(b"foobar"), 0x85944171f73967e8);
-        let expected = [
-            6457827717110365317u64,
-            3203168211198807973,
-            9817491932198370423,
-        ];
+        let expected = [6457827717110365317u64, 3203168211198807973, 9817491932198370423];
         for (i, z) in expected.into_iter().enumerate() {
             let u = 2.0 * ((z >> 40) as f64 / 16777216.0) - 1.0;
             assert_eq!(uniform(1234567, i as u64), u);
@@ -281,16 +255,9 @@ mod tests {
         let step = 2f64.powi(-7);
         assert_eq!(nearest_bf16(one).to_f64(), one);
         assert_eq!(nearest_bf16(one + 0.5 * step).to_f64(), one, "tie to even");
-        assert_eq!(
-            nearest_bf16(one + 1.5 * step).to_f64(),
-            one + 2.0 * step,
-            "tie to even"
-        );
+        assert_eq!(nearest_bf16(one + 1.5 * step).to_f64(), one + 2.0 * step, "tie to even");
         // by way of f32 this would become the tie above, and then 1
-        assert_eq!(
-            nearest_bf16(one + 0.5 * step + 2f64.powi(-40)).to_f64(),
-            one + step
-        );
+        assert_eq!(nearest_bf16(one + 0.5 * step + 2f64.powi(-40)).to_f64(), one + step);
         assert_eq!(nearest_bf16(-0.3).to_f32(), bf16::from_f32(-0.3).to_f32());
         assert_eq!(nearest_bf16(0.0).to_f32(), 0.0);
     }

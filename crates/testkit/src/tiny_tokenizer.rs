@@ -46,26 +46,18 @@ pub fn tokens() -> Vec<String> {
 
 /// The merges, best first, as GGUF files have them: `left right`.
 pub fn merges() -> Vec<String> {
-    MERGES
-        .iter()
-        .map(|(left, right)| format!("{left} {right}"))
-        .collect()
+    MERGES.iter().map(|(left, right)| format!("{left} {right}")).collect()
 }
 
 /// The token types as GGUF files have them: 3 for control tokens, 1 for others.
 pub fn token_types() -> Vec<i32> {
-    (0..tokens().len())
-        .map(|id| if id < SPECIAL.len() { 3 } else { 1 })
-        .collect()
+    (0..tokens().len()).map(|id| if id < SPECIAL.len() { 3 } else { 1 }).collect()
 }
 
 /// The same tokenizer as a `tokenizer.json`.
 pub fn tokenizer_json() -> Value {
-    let vocab: serde_json::Map<String, Value> = tokens()
-        .into_iter()
-        .enumerate()
-        .map(|(id, token)| (token, json!(id)))
-        .collect();
+    let vocab: serde_json::Map<String, Value> =
+        tokens().into_iter().enumerate().map(|(id, token)| (token, json!(id))).collect();
     let added: Vec<Value> = SPECIAL.iter().enumerate().map(added_token).collect();
     let byte_level = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,

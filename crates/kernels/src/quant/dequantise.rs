@@ -17,12 +17,7 @@ use crate::isa::{Fma, Isa, Operation, Separate};
 ///
 /// If `out.len()` is no whole number of blocks of `ty`, or `bytes` is not exactly as long as they
 /// are. `out` is then left as it was.
-pub fn dequantise(
-    isa: Isa,
-    ty: WeightType,
-    bytes: &[u8],
-    out: &mut [f32],
-) -> Result<(), QuantError> {
+pub fn dequantise(isa: Isa, ty: WeightType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
     ty.check_length(bytes.len(), out.len())?;
     match ty {
         WeightType::F32 => floats::<F32>(isa, bytes, out),
@@ -41,17 +36,11 @@ pub fn dequantise(
 }
 
 fn floats<E: Element>(isa: Isa, bytes: &[u8], out: &mut [f32]) {
-    isa.run(Floats::<E> {
-        row: cast_slice(bytes),
-        out,
-    });
+    isa.run(Floats::<E> { row: cast_slice(bytes), out });
 }
 
 fn blocks<B: Block>(isa: Isa, bytes: &[u8], out: &mut [f32]) {
-    isa.run(Blocks::<B> {
-        row: cast_slice(bytes),
-        out,
-    });
+    isa.run(Blocks::<B> { row: cast_slice(bytes), out });
 }
 
 struct Floats<'a, E> {

@@ -21,12 +21,7 @@ use crate::isa::{Fma, Isa, Operation};
 /// always are.
 #[inline]
 pub fn dot(isa: Isa, ty: WeightType, row: &[u8], x: &[f32]) -> f32 {
-    assert_eq!(
-        Some(row.len()),
-        ty.row_bytes(x.len()),
-        "bytes of a {ty} row for {} activations",
-        x.len()
-    );
+    assert_eq!(Some(row.len()), ty.row_bytes(x.len()), "bytes of a {ty} row for {} activations", x.len());
     match ty {
         WeightType::F32 => floats::<F32>(isa, row, x),
         WeightType::F16 => floats::<F16>(isa, row, x),
@@ -43,17 +38,11 @@ pub fn dot(isa: Isa, ty: WeightType, row: &[u8], x: &[f32]) -> f32 {
 }
 
 fn floats<E: Element>(isa: Isa, row: &[u8], x: &[f32]) -> f32 {
-    isa.run(Floats::<E> {
-        row: cast_slice(row),
-        x,
-    })
+    isa.run(Floats::<E> { row: cast_slice(row), x })
 }
 
 fn blocks<B: Block>(isa: Isa, row: &[u8], x: &[f32]) -> f32 {
-    isa.run(Blocks::<B> {
-        row: cast_slice(row),
-        x,
-    })
+    isa.run(Blocks::<B> { row: cast_slice(row), x })
 }
 
 /// `sums += weights * x`, each partial sum by itself.

@@ -62,10 +62,7 @@ impl GroupScales {
             offsets[4 + g] = (last >> 4) | ((middle >> 6) << 4);
         }
         let (scale, offset) = (half_value(scale), -half_value(offset));
-        let mut out = GroupScales {
-            scales: [0.0; 8],
-            offsets: [0.0; 8],
-        };
+        let mut out = GroupScales { scales: [0.0; 8], offsets: [0.0; 8] };
         for g in 0..8 {
             out.scales[g] = scale * f32::from(scales[g]);
             out.offsets[g] = offset * f32::from(offsets[g]);

@@ -19,35 +19,16 @@ impl<'a> Matrix<'a> {
     /// # Errors
     ///
     /// If a row is no whole number of blocks, or `bytes` is not exactly as long as the shape needs.
-    pub fn new(
-        ty: WeightType,
-        rows: usize,
-        cols: usize,
-        bytes: &'a [u8],
-    ) -> Result<Matrix<'a>, QuantError> {
-        let ragged = || QuantError::RaggedRow {
-            ty,
-            block: ty.block_len(),
-            cols,
-        };
+    pub fn new(ty: WeightType, rows: usize, cols: usize, bytes: &'a [u8]) -> Result<Matrix<'a>, QuantError> {
+        let ragged = || QuantError::RaggedRow { ty, block: ty.block_len(), cols };
         let row_bytes = ty.row_bytes(cols).ok_or_else(ragged)?;
         let expected = row_bytes.checked_mul(rows).ok_or_else(ragged)?;
         let found = bytes.len();
         if expected != found {
             let weights = rows.saturating_mul(cols);
-            return Err(QuantError::Length {
-                ty,
-                weights,
-                expected,
-                found,
-            });
+            return Err(QuantError::Length { ty, weights, expected, found });
         }
-        Ok(Matrix {
-            ty,
-            rows,
-            cols,
-            bytes,
-        })
+        Ok(Matrix { ty, rows, cols, bytes })
     }
 
     /// How the weights are stored.
@@ -85,11 +66,7 @@ impl<'a> Matrix<'a> {
     ///
     /// If there are no such rows.
     pub fn row_range(&self, first: usize, count: usize) -> &'a [u8] {
-        assert!(
-            first <= self.rows && count <= self.rows - first,
-            "{count} rows from row {first} of {}",
-            self.rows
-        );
+        assert!(first <= self.rows && count <= self.rows - first, "{count} rows from row {first} of {}", self.rows);
         // exact: the bytes are `rows` equal rows
         let row_bytes = self.bytes.len() / self.rows.max(1);
         &self.bytes[first * row_bytes..(first + count) * row_bytes]

@@ -70,11 +70,7 @@ impl WeightType {
     pub const fn block_len(self) -> usize {
         match self {
             WeightType::F32 | WeightType::F16 | WeightType::BF16 => 1,
-            WeightType::Q8_0
-            | WeightType::Q4_0
-            | WeightType::Q4_1
-            | WeightType::Q5_0
-            | WeightType::Q5_1 => 32,
+            WeightType::Q8_0 | WeightType::Q4_0 | WeightType::Q4_1 | WeightType::Q5_0 | WeightType::Q5_1 => 32,
             WeightType::Q4_K | WeightType::Q5_K | WeightType::Q6_K => 256,
         }
     }
@@ -107,18 +103,9 @@ impl WeightType {
     /// That `found` bytes hold exactly `weights` weights.
     pub(super) fn check_length(self, found: usize, weights: usize) -> Result<(), QuantError> {
         let (ty, block) = (self, self.block_len());
-        let expected = self.row_bytes(weights).ok_or(QuantError::RaggedRow {
-            ty,
-            block,
-            cols: weights,
-        })?;
+        let expected = self.row_bytes(weights).ok_or(QuantError::RaggedRow { ty, block, cols: weights })?;
         if expected != found {
-            return Err(QuantError::Length {
-                ty,
-                weights,
-                expected,
-                found,
-            });
+            return Err(QuantError::Length { ty, weights, expected, found });
         }
         Ok(())
     }

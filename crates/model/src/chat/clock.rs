@@ -16,15 +16,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// A moment in UTC, as the proleptic Gregorian calendar names it.
 struct Moment {
@@ -58,14 +50,7 @@ impl Moment {
             days -= days_in_month(year, month);
             month += 1;
         }
-        Moment {
-            year,
-            month,
-            day: days + 1,
-            day_of_year,
-            weekday: weekday as usize,
-            second_of_day: seconds % 86_400,
-        }
+        Moment { year, month, day: days + 1, day_of_year, weekday: weekday as usize, second_of_day: seconds % 86_400 }
     }
 }
 
@@ -151,26 +136,11 @@ mod tests {
         // Expected texts: Python's datetime.fromtimestamp(seconds, timezone.utc).strftime(...).
         let everything = "%Y %y %m %B %b %d %-d %j %A %a %H %I %p %M %S %F %T %%";
         let cases = [
-            (
-                0,
-                "1970 70 01 January Jan 01 1 001 Thursday Thu 00 12 AM 00 00 1970-01-01 00:00:00 %",
-            ),
-            (
-                951_782_399,
-                "2000 00 02 February Feb 28 28 059 Monday Mon 23 11 PM 59 59 2000-02-28 23:59:59 %",
-            ),
-            (
-                951_825_600,
-                "2000 00 02 February Feb 29 29 060 Tuesday Tue 12 12 PM 00 00 2000-02-29 12:00:00 %",
-            ),
-            (
-                1_735_689_599,
-                "2024 24 12 December Dec 31 31 366 Tuesday Tue 23 11 PM 59 59 2024-12-31 23:59:59 %",
-            ),
-            (
-                4_107_542_400,
-                "2100 00 03 March Mar 01 1 060 Monday Mon 00 12 AM 00 00 2100-03-01 00:00:00 %",
-            ),
+            (0, "1970 70 01 January Jan 01 1 001 Thursday Thu 00 12 AM 00 00 1970-01-01 00:00:00 %"),
+            (951_782_399, "2000 00 02 February Feb 28 28 059 Monday Mon 23 11 PM 59 59 2000-02-28 23:59:59 %"),
+            (951_825_600, "2000 00 02 February Feb 29 29 060 Tuesday Tue 12 12 PM 00 00 2000-02-29 12:00:00 %"),
+            (1_735_689_599, "2024 24 12 December Dec 31 31 366 Tuesday Tue 23 11 PM 59 59 2024-12-31 23:59:59 %"),
+            (4_107_542_400, "2100 00 03 March Mar 01 1 060 Monday Mon 00 12 AM 00 00 2100-03-01 00:00:00 %"),
         ];
         for (seconds, expected) in cases {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);

@@ -65,21 +65,16 @@ fn to_json(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Valu
         Some(indent) => Some(indent),
         None => options.get::<Option<usize>>("indent")?,
     };
-    let (mut comma, mut colon) = (
-        if indent.is_some() { "," } else { ", " }.to_owned(),
-        ": ".to_owned(),
-    );
+    let (mut comma, mut colon) = (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
     if let Some(separators) = options.get::<Option<Vec<String>>>("separators")? {
-        [comma, colon] = <[String; 2]>::try_from(separators)
-            .map_err(|_| invalid("tojson separators must be two texts".into()))?;
+        [comma, colon] =
+            <[String; 2]>::try_from(separators).map_err(|_| invalid("tojson separators must be two texts".into()))?;
     }
     let format = PythonFormat {
         comma,
         colon,
         indent: indent.map(|n| n.min(MAX_INDENT)),
-        ascii: options
-            .get::<Option<bool>>("ensure_ascii")?
-            .unwrap_or(false),
+        ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
         depth: 0,
         has_items: false,
     };
@@ -91,8 +86,7 @@ fn to_json(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Valu
     }
     let mut out = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, format);
-    json.serialize(&mut serializer)
-        .map_err(|e| invalid(e.to_string()))?;
+    json.serialize(&mut serializer).map_err(|e| invalid(e.to_string()))?;
     let text = String::from_utf8(out).map_err(|e| invalid(e.to_string()))?;
     Ok(Value::from_safe_string(text))
 }
@@ -126,11 +120,7 @@ impl PythonFormat {
         writer.write_all(bracket)
     }
 
-    fn before_item<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn before_item<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         if !first {
             writer.write_all(self.comma.as_bytes())?;
         }
@@ -154,11 +144,7 @@ impl Formatter for PythonFormat {
         self.close(writer, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.before_item(writer, first)
     }
 
@@ -175,11 +161,7 @@ impl Formatter for PythonFormat {
         self.close(writer, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.before_item(writer, first)
     }
 
@@ -192,11 +174,7 @@ impl Formatter for PythonFormat {
         Ok(())
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         if !self.ascii {
             return writer.write_all(fragment.as_bytes());
         }

@@ -58,23 +58,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// That `count` things of at least `least_bytes` bytes each can follow.
-    pub(super) fn check_count(
-        &self,
-        count: u64,
-        what: &str,
-        least_bytes: u64,
-    ) -> Result<(), GgufError> {
-        if count
-            .checked_mul(least_bytes)
-            .is_none_or(|bytes| bytes > self.left() as u64)
-        {
+    pub(super) fn check_count(&self, count: u64, what: &str, least_bytes: u64) -> Result<(), GgufError> {
+        if count.checked_mul(least_bytes).is_none_or(|bytes| bytes > self.left() as u64) {
             let (at, left) = (self.position, self.left());
-            return Err(GgufError::Count {
-                what: what.to_owned(),
-                count,
-                at,
-                left,
-            });
+            return Err(GgufError::Count { what: what.to_owned(), count, at, left });
         }
         Ok(())
     }
@@ -88,8 +75,6 @@ impl<'a> Cursor<'a> {
     /// A text, checked to be UTF-8.
     pub(super) fn text(&mut self, what: &str) -> Result<&'a str, GgufError> {
         let bytes = self.text_bytes(what)?;
-        std::str::from_utf8(bytes).map_err(|_| GgufError::Text {
-            what: what.to_owned(),
-        })
+        std::str::from_utf8(bytes).map_err(|_| GgufError::Text { what: what.to_owned() })
     }
 }

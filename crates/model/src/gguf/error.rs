@@ -14,9 +14,7 @@ pub enum GgufError {
     #[error("it has version {0}; versions 2 and 3 were expected")]
     Version(u32),
     /// The file ends inside something.
-    #[error(
-        "it ends inside {what}: {needed} more bytes were expected at byte {at}, {left} are left"
-    )]
+    #[error("it ends inside {what}: {needed} more bytes were expected at byte {at}, {left} are left")]
     Truncated {
         /// What was being read.
         what: String,

@@ -55,11 +55,7 @@ impl<'a> Gguf<'a> {
         // a file without tensors may end without padding
         let data_start = (cursor.position() as u64).next_multiple_of(alignment);
         let tensors = tensors::locate(entries, data_start, alignment, bytes.len() as u64)?;
-        Ok(Gguf {
-            version,
-            metadata,
-            tensors,
-        })
+        Ok(Gguf { version, metadata, tensors })
     }
 }
 
@@ -81,8 +77,6 @@ fn read_alignment(metadata: &Metadata<'_>) -> Result<u64, GgufError> {
     };
     match found {
         Some(a) if a.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(&a) => Ok(a),
-        _ => Err(GgufError::Alignment {
-            limit: MAX_ALIGNMENT,
-        }),
+        _ => Err(GgufError::Alignment { limit: MAX_ALIGNMENT }),
     }
 }

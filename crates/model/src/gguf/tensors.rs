@@ -31,30 +31,15 @@ pub(super) struct Entry {
 }
 
 /// Reads `count` entries.
-pub(super) fn read_infos(
-    cursor: &mut Cursor<'_>,
-    count: u64,
-) -> Result<BTreeMap<String, Entry>, GgufError> {
+pub(super) fn read_infos(cursor: &mut Cursor<'_>, count: u64) -> Result<BTreeMap<String, Entry>, GgufError> {
     let mut entries = BTreeMap::new();
     for _ in 0..count {
         let name = cursor.text("a tensor's name")?;
         let shape = read_shape(cursor, name)?;
         let type_id = cursor.u32(name)?;
         let offset = cursor.u64(name)?;
-        if entries
-            .insert(
-                name.to_owned(),
-                Entry {
-                    shape,
-                    type_id,
-                    offset,
-                },
-            )
-            .is_some()
-        {
-            return Err(GgufError::DuplicateTensor {
-                name: name.to_owned(),
-            });
+        if entries.insert(name.to_owned(), Entry { shape, type_id, offset }).is_some() {
+            return Err(GgufError::DuplicateTensor { name: name.to_owned() });
         }
     }
     Ok(entries)
@@ -66,20 +51,11 @@ fn read_shape(cursor: &mut Cursor<'_>, name: &str) -> Result<Vec<usize>, GgufErr
     for _ in 0..count.min(MAX_DIMENSIONS) {
         dims.push(cursor.u64(name)?);
     }
-    let fits = dims
-        .iter()
-        .try_fold(1u64, |product, &dim| product.checked_mul(dim));
-    let shape: Option<Vec<usize>> = dims
-        .iter()
-        .rev()
-        .map(|&d| usize::try_from(d).ok())
-        .collect();
+    let fits = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
+    let shape: Option<Vec<usize>> = dims.iter().rev().map(|&d| usize::try_from(d).ok()).collect();
     match (fits, shape) {
         (Some(1..), Some(shape)) if (1..=MAX_DIMENSIONS).contains(&count) => Ok(shape),
-        _ => Err(GgufError::Dimensions {
-            name: name.to_owned(),
-            dims,
-        }),
+        _ => Err(GgufError::Dimensions { name: name.to_owned(), dims }),
     }
 }
 
@@ -96,30 +72,14 @@ pub(super) fn locate(
             name: name.clone(),
             dims: entry.shape.iter().rev().map(|&d| d as u64).collect(),
         })?;
-        let end = entry
-            .offset
-            .checked_add(size)
-            .filter(|&end| end <= available);
+        let end = entry.offset.checked_add(size).filter(|&end| end <= available);
         let (Some(end), 0) = (end, entry.offset % alignment) else {
             let Entry { offset, .. } = entry;
-            return Err(GgufError::Placement {
-                name,
-                offset,
-                size,
-                alignment,
-                available,
-            });
+            return Err(GgufError::Placement { name, offset, size, alignment, available });
         };
         // fits: all of it lies within the file, whose length is a usize
         let range = (data_start + entry.offset) as usize..(data_start + end) as usize;
-        Ok((
-            name,
-            TensorInfo {
-                shape: entry.shape,
-                type_id: entry.type_id,
-                range,
-            },
-        ))
+        Ok((name, TensorInfo { shape: entry.shape, type_id: entry.type_id, range }))
     };
     entries.into_iter().map(place).collect()
 }
@@ -131,6 +91,5 @@ fn size_of(entry: &Entry) -> Option<u64> {
     };
     let (cols, rest) = entry.shape.split_last()?;
     let row_bytes = ty.row_bytes(*cols)? as u64;
-    rest.iter()
-        .try_fold(row_bytes, |bytes, &dim| bytes.checked_mul(dim as u64))
+    rest.iter().try_fold(row_bytes, |bytes, &dim| bytes.checked_mul(dim as u64))
 }

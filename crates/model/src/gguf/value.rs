@@ -33,9 +33,7 @@ pub enum ValueKind {
 impl ValueKind {
     fn from_id(id: u32) -> Option<ValueKind> {
         use ValueKind::*;
-        const BY_ID: [ValueKind; 13] = [
-            U8, I8, U16, I16, U32, I32, F32, Bool, Text, Array, U64, I64, F64,
-        ];
+        const BY_ID: [ValueKind; 13] = [U8, I8, U16, I16, U32, I32, F32, Bool, Text, Array, U64, I64, F64];
         BY_ID.get(id as usize).copied()
     }
 
@@ -137,10 +135,7 @@ impl<'a> Value<'a> {
 impl<'a> Array<'a> {
     /// Reads past an array, keeping where its bytes are.
     fn read(cursor: &mut Cursor<'a>, key: &str, depth: usize) -> Result<Array<'a>, GgufError> {
-        let too_deep = || GgufError::Nesting {
-            key: key.to_owned(),
-            limit: MAX_NESTING,
-        };
+        let too_deep = || GgufError::Nesting { key: key.to_owned(), limit: MAX_NESTING };
         let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
         let kind = read_kind(cursor, key)?;
         let len = cursor.u64(key)?;
@@ -183,8 +178,7 @@ impl<'a> Array<'a> {
     pub fn plain(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
         let kind = self.kind;
         let elements = self.bytes.chunks_exact(kind.least_bytes() as usize);
-        kind.is_plain()
-            .then(|| elements.map(move |bytes| Value::plain(kind, bytes)))
+        kind.is_plain().then(|| elements.map(move |bytes| Value::plain(kind, bytes)))
     }
 
     /// The elements, if they are texts; those that are not UTF-8 as `None`.
@@ -197,10 +191,7 @@ impl<'a> Array<'a> {
 
 fn read_kind(cursor: &mut Cursor<'_>, key: &str) -> Result<ValueKind, GgufError> {
     let id = cursor.u32(key)?;
-    ValueKind::from_id(id).ok_or_else(|| GgufError::ValueType {
-        key: key.to_owned(),
-        id,
-    })
+    ValueKind::from_id(id).ok_or_else(|| GgufError::ValueType { key: key.to_owned(), id })
 }
 
 /// A file's metadata, with getters that say what is wrong.
@@ -218,9 +209,7 @@ impl<'a> Metadata<'a> {
             let kind = read_kind(cursor, key)?;
             let value = Value::read(cursor, kind, key)?;
             if pairs.insert(key, value).is_some() {
-                return Err(GgufError::DuplicateKey {
-                    key: key.to_owned(),
-                });
+                return Err(GgufError::DuplicateKey { key: key.to_owned() });
             }
         }
         Ok(Metadata(pairs))
@@ -242,9 +231,7 @@ impl<'a> Metadata<'a> {
     ///
     /// If `found` is `None`.
     pub fn require<T>(&self, key: &str, found: Option<T>) -> Result<T, ConfigError> {
-        found.ok_or_else(|| ConfigError::Missing {
-            key: key.to_owned(),
-        })
+        found.ok_or_else(|| ConfigError::Missing { key: key.to_owned() })
     }
 
     fn typed<T>(
@@ -260,11 +247,7 @@ impl<'a> Metadata<'a> {
             Some(read) => Ok(Some(read)),
             None => {
                 let (key, found) = (key.to_owned(), value.describe());
-                Err(ConfigError::Kind {
-                    key,
-                    expected,
-                    found,
-                })
+                Err(ConfigError::Kind { key, expected, found })
             }
         }
     }

@@ -42,10 +42,7 @@ impl AddedTokens {
     /// Tokens with an empty text match nothing and are passed over.
     pub(super) fn new(tokens: Vec<AddedToken>) -> Result<AddedTokens, TokenizerError> {
         let user_defined = tokens.iter().filter(|t| !t.special).cloned().collect();
-        Ok(AddedTokens {
-            all: Matcher::new(tokens)?,
-            user_defined: Matcher::new(user_defined)?,
-        })
+        Ok(AddedTokens { all: Matcher::new(tokens)?, user_defined: Matcher::new(user_defined)? })
     }
 
     /// The segments of `text`, in order; texts among them are not empty.

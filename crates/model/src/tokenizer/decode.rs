@@ -19,12 +19,7 @@ pub struct DecodeStream<'t> {
 
 impl<'t> DecodeStream<'t> {
     pub(super) fn new(tokenizer: &'t Tokenizer, skip_special: bool) -> DecodeStream<'t> {
-        DecodeStream {
-            tokenizer,
-            skip_special,
-            at_start: true,
-            pending: Vec::new(),
-        }
+        DecodeStream { tokenizer, skip_special, at_start: true, pending: Vec::new() }
     }
 
     /// Takes the next id. Gives the text that is now certain, `None` where that is none yet.

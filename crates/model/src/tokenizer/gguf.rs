@@ -41,11 +41,7 @@ fn check(source: &GgufVocabulary) -> Result<(), TokenizerError> {
         return Err(length("token types", size, types));
     }
     if let Some(kind) = source.token_types.iter().find(|t| !(0..=6).contains(*t)) {
-        return Err(TokenizerError::Unsupported {
-            part: "token type",
-            found: kind.to_string(),
-            expected: "0 to 6",
-        });
+        return Err(TokenizerError::Unsupported { part: "token type", found: kind.to_string(), expected: "0 to 6" });
     }
     check_id("beginning-of-sequence", source.bos, size)?;
     check_id("end-of-sequence", source.eos, size)?;
@@ -53,11 +49,7 @@ fn check(source: &GgufVocabulary) -> Result<(), TokenizerError> {
 }
 
 fn length(list: &'static str, expected: usize, found: usize) -> TokenizerError {
-    TokenizerError::Length {
-        list,
-        expected,
-        found,
-    }
+    TokenizerError::Length { list, expected, found }
 }
 
 fn byte_level(source: &GgufVocabulary) -> Result<Spec, TokenizerError> {
@@ -88,11 +80,7 @@ fn sentence_piece(source: &GgufVocabulary) -> Result<Spec, TokenizerError> {
     }
     let prefixed = source.add_space_prefix.unwrap_or(true);
     let unknown = source.unknown.map(|id| source.tokens[id as usize].clone());
-    let mut spec = base(
-        source,
-        merges_from_scores(&pieces(source)),
-        Alphabet::Metaspace,
-    );
+    let mut spec = base(source, merges_from_scores(&pieces(source)), Alphabet::Metaspace);
     if let (Some(text), Some(id)) = (&unknown, source.unknown) {
         spec.mergeable.entry(text.clone()).or_insert(id);
     }
@@ -146,10 +134,7 @@ fn tokens(source: &GgufVocabulary) -> Vec<Option<Token>> {
     };
     let token = |(id, text): (usize, &String)| {
         let text = text.clone();
-        Some(Token {
-            text,
-            kind: kind(id),
-        })
+        Some(Token { text, kind: kind(id) })
     };
     source.tokens.iter().enumerate().map(token).collect()
 }
@@ -159,13 +144,7 @@ fn mergeable(source: &GgufVocabulary) -> HashMap<String, u32> {
     let mut ids = HashMap::new();
     for (id, text) in (0u32..).zip(&source.tokens) {
         let kind = type_of(source, id as usize);
-        if [
-            token_type::NORMAL,
-            token_type::USER_DEFINED,
-            token_type::BYTE,
-        ]
-        .contains(&kind)
-        {
+        if [token_type::NORMAL, token_type::USER_DEFINED, token_type::BYTE].contains(&kind) {
             ids.entry(text.clone()).or_insert(id);
         }
     }
@@ -193,11 +172,8 @@ fn added(source: &GgufVocabulary) -> Vec<AddedToken> {
 /// The tokens that SentencePiece merges into, in the order of their ids. Overlong ones would only
 /// cost time here, and are refused when the vocabulary is packed.
 fn pieces(source: &GgufVocabulary) -> Vec<(&str, f32)> {
-    let merged =
-        |id: &usize| [token_type::NORMAL, token_type::USER_DEFINED].contains(&type_of(source, *id));
+    let merged = |id: &usize| [token_type::NORMAL, token_type::USER_DEFINED].contains(&type_of(source, *id));
     let ids = (0..source.tokens.len()).filter(merged);
     let short = ids.filter(|id| source.tokens[*id].len() <= super::vocabulary::MAX_TOKEN_BYTES);
-    short
-        .map(|id| (source.tokens[id].as_str(), source.scores[id]))
-        .collect()
+    short.map(|id| (source.tokens[id].as_str(), source.scores[id])).collect()
 }

@@ -31,27 +31,15 @@ pub(super) fn spec(bytes: &[u8]) -> Result<Spec, TokenizerError> {
     for normalizer in file.normalizer.into_iter().flat_map(Normalizer::flatten) {
         add_normalizer(&mut spec, normalizer)?;
     }
-    for step in file
-        .pre_tokenizer
-        .into_iter()
-        .flat_map(PreTokenizer::flatten)
-    {
+    for step in file.pre_tokenizer.into_iter().flat_map(PreTokenizer::flatten) {
         add_step(&mut spec, step)?;
     }
     set_decoder(&mut spec, file.decoder)?;
     Ok(spec)
 }
 
-fn unsupported(
-    part: &'static str,
-    found: impl Into<String>,
-    expected: &'static str,
-) -> TokenizerError {
-    TokenizerError::Unsupported {
-        part,
-        found: found.into(),
-        expected,
-    }
+fn unsupported(part: &'static str, found: impl Into<String>, expected: &'static str) -> TokenizerError {
+    TokenizerError::Unsupported { part, found: found.into(), expected }
 }
 
 fn check_model(model: &Model) -> Result<(), TokenizerError> {
@@ -107,12 +95,7 @@ fn tokens(file: &File) -> Result<(Vec<Option<Token>>, Vec<AddedToken>), Tokenize
     }
     for token in &file.added_tokens {
         // A token that the model has as well keeps the model's id: that is where its row is.
-        let id = file
-            .model
-            .vocab
-            .get(&token.content)
-            .copied()
-            .unwrap_or(token.id);
+        let id = file.model.vocab.get(&token.content).copied().unwrap_or(token.id);
         let kind = match token.special {
             true => TokenKind::Special,
             false => TokenKind::UserDefined,
@@ -120,12 +103,7 @@ fn tokens(file: &File) -> Result<(Vec<Option<Token>>, Vec<AddedToken>), Tokenize
         set_token(&mut tokens, id, &token.content, kind)?;
     }
     let added = file.added_tokens.iter().map(|token| AddedToken {
-        id: file
-            .model
-            .vocab
-            .get(&token.content)
-            .copied()
-            .unwrap_or(token.id),
+        id: file.model.vocab.get(&token.content).copied().unwrap_or(token.id),
         text: token.content.clone(),
         special: token.special,
         strip_left: token.lstrip,
@@ -135,24 +113,14 @@ fn tokens(file: &File) -> Result<(Vec<Option<Token>>, Vec<AddedToken>), Tokenize
 }
 
 /// Fills one place, which only the same text may have taken before.
-fn set_token(
-    tokens: &mut [Option<Token>],
-    id: u32,
-    text: &str,
-    kind: TokenKind,
-) -> Result<(), TokenizerError> {
+fn set_token(tokens: &mut [Option<Token>], id: u32, text: &str, kind: TokenKind) -> Result<(), TokenizerError> {
     let place = &mut tokens[id as usize];
     match place {
-        Some(token) if token.text != text => Err(TokenizerError::SharedId {
-            id,
-            first: token.text.clone(),
-            second: text.to_owned(),
-        }),
+        Some(token) if token.text != text => {
+            Err(TokenizerError::SharedId { id, first: token.text.clone(), second: text.to_owned() })
+        }
         _ => {
-            *place = Some(Token {
-                text: text.to_owned(),
-                kind,
-            });
+            *place = Some(Token { text: text.to_owned(), kind });
             Ok(())
         }
     }
@@ -169,10 +137,7 @@ fn add_normalizer(spec: &mut Spec, normalizer: Normalizer) -> Result<(), Tokeniz
             spec.alphabet = Alphabet::Metaspace;
             return Ok(());
         }
-        Normalizer::Replace {
-            pattern: Pattern::String(from),
-            content,
-        } if from == " " && content == SPACE => {
+        Normalizer::Replace { pattern: Pattern::String(from), content } if from == " " && content == SPACE => {
             spec.alphabet = Alphabet::Metaspace;
             return Ok(());
         }
@@ -188,16 +153,9 @@ fn add_normalizer(spec: &mut Spec, normalizer: Normalizer) -> Result<(), Tokeniz
 
 fn add_step(spec: &mut Spec, step: PreTokenizer) -> Result<(), TokenizerError> {
     let step = match step {
-        PreTokenizer::ByteLevel {
-            add_prefix_space,
-            use_regex,
-        } => pre::byte_level(add_prefix_space, use_regex),
+        PreTokenizer::ByteLevel { add_prefix_space, use_regex } => pre::byte_level(add_prefix_space, use_regex),
         PreTokenizer::Digits { individual_digits } => pre::digits(individual_digits),
-        PreTokenizer::Split {
-            pattern,
-            behavior,
-            invert,
-        } => {
+        PreTokenizer::Split { pattern, behavior, invert } => {
             let pattern = match pattern {
                 Pattern::String(text) => SplitPattern::String(text),
                 Pattern::Regex(text) => SplitPattern::Regex(text),
@@ -239,18 +197,11 @@ fn set_decoder(spec: &mut Spec, decoder: Option<Decoder>) -> Result<(), Tokenize
     }
     for step in steps {
         match step {
-            Decoder::Strip {
-                content: ' ',
-                start: 1,
-                stop: 0,
-            } => spec.strips_first_space = true,
+            Decoder::Strip { content: ' ', start: 1, stop: 0 } => spec.strips_first_space = true,
             Decoder::Metaspace(space) => {
                 spec.strips_first_space = space.scheme() != PrependScheme::Never;
             }
-            Decoder::Replace {
-                pattern: Pattern::String(from),
-                content,
-            } if from == SPACE && content == " " => {}
+            Decoder::Replace { pattern: Pattern::String(from), content } if from == SPACE && content == " " => {}
             Decoder::ByteLevel | Decoder::ByteFallback | Decoder::Fuse => {}
             other => return Err(unsupported("decoder", format!("{other:?}"), EXPECTED)),
         }
@@ -263,9 +214,7 @@ fn first_special(post_processor: &serde_json::Value) -> Option<u32> {
     if let Some(list) = post_processor.get("processors").and_then(|p| p.as_array()) {
         return list.iter().find_map(first_special);
     }
-    let name = post_processor
-        .pointer("/single/0/SpecialToken/id")?
-        .as_str()?;
+    let name = post_processor.pointer("/single/0/SpecialToken/id")?.as_str()?;
     let special = post_processor.get("special_tokens")?.get(name)?;
     u32::try_from(special.pointer("/ids/0")?.as_u64()?).ok()
 }

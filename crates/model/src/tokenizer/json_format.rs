@@ -33,10 +33,7 @@ impl File {
         let head: Head = serde_json::from_slice(bytes).map_err(json)?;
         match head.model.r#type.as_deref() {
             None | Some("BPE") => serde_json::from_slice(bytes).map_err(json),
-            Some(other) => Err(TokenizerError::UnknownKind {
-                found: other.to_owned(),
-                expected: "BPE",
-            }),
+            Some(other) => Err(TokenizerError::UnknownKind { found: other.to_owned(), expected: "BPE" }),
         }
     }
 }
@@ -88,9 +85,7 @@ impl TryFrom<RawMerge> for FileMerge {
         match raw {
             RawMerge::Pair(left, right) => Ok(FileMerge((left, right))),
             RawMerge::Text(text) => {
-                let parts = text
-                    .split_once(' ')
-                    .filter(|(_, right)| !right.contains(' '));
+                let parts = text.split_once(' ').filter(|(_, right)| !right.contains(' '));
                 let (left, right) = parts.ok_or(format!("merge `{text}` is not two tokens"))?;
                 Ok(FileMerge((left.to_owned(), right.to_owned())))
             }
@@ -127,10 +122,7 @@ impl Normalizer {
     /// Steps in order, sequences resolved.
     pub(super) fn flatten(self) -> Vec<Normalizer> {
         match self {
-            Normalizer::Sequence { normalizers } => normalizers
-                .into_iter()
-                .flat_map(Normalizer::flatten)
-                .collect(),
+            Normalizer::Sequence { normalizers } => normalizers.into_iter().flat_map(Normalizer::flatten).collect(),
             single => vec![single],
         }
     }
@@ -169,10 +161,9 @@ impl PreTokenizer {
     /// Steps in order, sequences resolved.
     pub(super) fn flatten(self) -> Vec<PreTokenizer> {
         match self {
-            PreTokenizer::Sequence { pretokenizers } => pretokenizers
-                .into_iter()
-                .flat_map(PreTokenizer::flatten)
-                .collect(),
+            PreTokenizer::Sequence { pretokenizers } => {
+                pretokenizers.into_iter().flat_map(PreTokenizer::flatten).collect()
+            }
             single => vec![single],
         }
     }
@@ -185,27 +176,16 @@ pub(super) enum Decoder {
     ByteFallback,
     Fuse,
     Metaspace(FileMetaspace),
-    Replace {
-        pattern: Pattern,
-        content: String,
-    },
-    Strip {
-        content: char,
-        start: usize,
-        stop: usize,
-    },
-    Sequence {
-        decoders: Vec<Decoder>,
-    },
+    Replace { pattern: Pattern, content: String },
+    Strip { content: char, start: usize, stop: usize },
+    Sequence { decoders: Vec<Decoder> },
 }
 
 impl Decoder {
     /// Steps in order, sequences resolved.
     pub(super) fn flatten(self) -> Vec<Decoder> {
         match self {
-            Decoder::Sequence { decoders } => {
-                decoders.into_iter().flat_map(Decoder::flatten).collect()
-            }
+            Decoder::Sequence { decoders } => decoders.into_iter().flat_map(Decoder::flatten).collect(),
             single => vec![single],
         }
     }

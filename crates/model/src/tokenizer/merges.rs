@@ -18,10 +18,7 @@ pub(super) fn parse_merges(lines: &[String]) -> Result<Vec<Merge>, TokenizerErro
         let parts = space.map(|(at, _)| (&line[..at], &line[at + 1..]));
         match parts {
             Some((left, right)) if !right.is_empty() => Ok((left.to_owned(), right.to_owned())),
-            _ => Err(TokenizerError::BadMerge {
-                rank,
-                merge: line.clone(),
-            }),
+            _ => Err(TokenizerError::BadMerge { rank, merge: line.clone() }),
         }
     };
     check_limit("number of merges", lines.len(), MAX_MERGES)?;
@@ -29,10 +26,7 @@ pub(super) fn parse_merges(lines: &[String]) -> Result<Vec<Merge>, TokenizerErro
 }
 
 /// Every part of a merge, and what it makes, must be a token.
-pub(super) fn check_merges(
-    merges: &[Merge],
-    vocabulary: &HashMap<String, u32>,
-) -> Result<(), TokenizerError> {
+pub(super) fn check_merges(merges: &[Merge], vocabulary: &HashMap<String, u32>) -> Result<(), TokenizerError> {
     check_limit("number of merges", merges.len(), MAX_MERGES)?;
     let mut joined = String::new();
     for (rank, (left, right)) in merges.iter().enumerate() {
@@ -73,11 +67,7 @@ pub(super) fn merges_from_scores(pieces: &[(&str, f32)]) -> Vec<Merge> {
         for (at, _) in text.char_indices().skip(1) {
             let (left, right) = text.split_at(at);
             if known.contains_key(left) && known.contains_key(right) {
-                candidates.push(Candidate {
-                    score: *score,
-                    left,
-                    right,
-                });
+                candidates.push(Candidate { score: *score, left, right });
             }
         }
         candidates[first..].sort_by_key(|c| (known[c.left], known[c.right]));
@@ -85,9 +75,7 @@ pub(super) fn merges_from_scores(pieces: &[(&str, f32)]) -> Vec<Merge> {
     // Stable, so that what is settled above stays settled.
     candidates.sort_by(|a, b| {
         let lengths = |c: &Candidate<'_>| (c.left.chars().count(), c.right.chars().count());
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| lengths(b).cmp(&lengths(a)))
+        b.score.total_cmp(&a.score).then_with(|| lengths(b).cmp(&lengths(a)))
     });
     let owned = |c: &Candidate<'_>| (c.left.to_owned(), c.right.to_owned());
     candidates.iter().map(owned).collect()
@@ -110,13 +98,7 @@ mod tests {
 
     #[test]
     fn recovered_merges_fall_in_score_and_prefer_long_left_parts() {
-        let pieces = [
-            ("a", -3.0),
-            ("b", -4.0),
-            ("ab", -1.0),
-            ("aba", -0.5),
-            ("ba", -2.0),
-        ];
+        let pieces = [("a", -3.0), ("b", -4.0), ("ab", -1.0), ("aba", -0.5), ("ba", -2.0)];
         let merges = merges_from_scores(&pieces);
         let expected = [("ab", "a"), ("a", "ba"), ("a", "b"), ("b", "a")];
         let expected = expected.map(|(l, r)| (l.to_owned(), r.to_owned()));

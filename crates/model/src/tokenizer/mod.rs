@@ -88,10 +88,7 @@ impl Tokenizer {
         let vocabulary = Vocabulary::new(&spec.tokens, spec.alphabet)?;
         let mut unmergeable = HashMap::new();
         for (id, token) in (0u32..).zip(&spec.tokens) {
-            if let Some(token) = token
-                .as_ref()
-                .filter(|t| !spec.mergeable.contains_key(&t.text))
-            {
+            if let Some(token) = token.as_ref().filter(|t| !spec.mergeable.contains_key(&t.text)) {
                 unmergeable.entry(token.text.clone()).or_insert(id);
             }
         }
@@ -116,11 +113,7 @@ impl Tokenizer {
     /// # Errors
     ///
     /// If an id lies outside the vocabulary.
-    pub fn with_special_ids(
-        mut self,
-        bos: Option<u32>,
-        eos: Option<u32>,
-    ) -> Result<Tokenizer, TokenizerError> {
+    pub fn with_special_ids(mut self, bos: Option<u32>, eos: Option<u32>) -> Result<Tokenizer, TokenizerError> {
         spec::check_id("beginning-of-sequence", bos, self.vocabulary_size())?;
         spec::check_id("end-of-sequence", eos, self.vocabulary_size())?;
         self.bos = bos.or(self.bos);
@@ -150,12 +143,7 @@ impl Tokenizer {
     }
 
     /// Encodes a stretch of text between added tokens.
-    fn encode_stretch(
-        &self,
-        text: &str,
-        is_first: bool,
-        ids: &mut Vec<u32>,
-    ) -> Result<(), TokenizerError> {
+    fn encode_stretch(&self, text: &str, is_first: bool, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
         if self.splits_by_pattern {
             check_blank_runs(text)?;
         }

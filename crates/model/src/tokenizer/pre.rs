@@ -11,7 +11,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
 
 /// Words, single digits, punctuation with the line ends after it, white space (Qwen 2).
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// As [`QWEN2`], with digits in groups of up to three (Llama 3).
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -46,35 +47,18 @@ pub(super) struct PreRule {
 impl PreRule {
     /// The rule of that name, or an error that lists the known ones.
     pub(super) fn by_name(name: &str) -> Result<PreRule, TokenizerError> {
-        let rule = |steps| PreRule {
-            steps,
-            nfc: false,
-            ignore_merges: false,
-            adds_bos: false,
-        };
+        let rule = |steps| PreRule { steps, nfc: false, ignore_merges: false, adds_bos: false };
         match name {
             "gpt-2" | "default" | "phi-2" => Ok(rule(vec![byte_level(false, true)])),
-            "smollm" | "starcoder" | "refact" => {
-                Ok(rule(vec![digits(true), byte_level(false, true)]))
-            }
+            "smollm" | "starcoder" | "refact" => Ok(rule(vec![digits(true), byte_level(false, true)])),
             "llama-bpe" | "llama3" | "llama-v3" => {
                 let rule = rule(isolated(LLAMA3)?);
-                Ok(PreRule {
-                    ignore_merges: true,
-                    adds_bos: true,
-                    ..rule
-                })
+                Ok(PreRule { ignore_merges: true, adds_bos: true, ..rule })
             }
             "dbrx" => Ok(rule(isolated(LLAMA3)?)),
-            "qwen2" => Ok(PreRule {
-                nfc: true,
-                ..rule(isolated(QWEN2)?)
-            }),
+            "qwen2" => Ok(PreRule { nfc: true, ..rule(isolated(QWEN2)?) }),
             "deepseek-r1-qwen" => Ok(rule(isolated(QWEN2)?)),
-            _ => Err(TokenizerError::UnknownPreTokenizer {
-                found: name.to_owned(),
-                known: KNOWN.to_vec(),
-            }),
+            _ => Err(TokenizerError::UnknownPreTokenizer { found: name.to_owned(), known: KNOWN.to_vec() }),
         }
     }
 }
@@ -103,10 +87,7 @@ pub(super) fn split(
     invert: bool,
 ) -> Result<PreTokenizerWrapper, TokenizerError> {
     let (SplitPattern::Regex(text) | SplitPattern::String(text)) = &pattern;
-    let refused = |reason: String| TokenizerError::Pattern {
-        pattern: text.chars().take(80).collect(),
-        reason,
-    };
+    let refused = |reason: String| TokenizerError::Pattern { pattern: text.chars().take(80).collect(), reason };
     if let SplitPattern::Regex(text) = &pattern {
         check_regex(text).map_err(refused)?;
     }
@@ -130,9 +111,7 @@ fn check_regex(pattern: &str) -> Result<(), String> {
     });
     let product = counted.fold(1u64, |product, n| product.saturating_mul(n.max(1)));
     match product > MAX_REPEATS {
-        true => Err(format!(
-            "counted repetitions multiply to more than {MAX_REPEATS}"
-        )),
+        true => Err(format!("counted repetitions multiply to more than {MAX_REPEATS}")),
         false => Ok(()),
     }
 }
@@ -147,20 +126,12 @@ mod tests {
             assert!(PreRule::by_name(name).is_ok(), "{name}");
         }
         let error = PreRule::by_name("tea-leaves").err().unwrap().to_string();
-        assert!(
-            error.contains("tea-leaves") && error.contains("smollm"),
-            "{error}"
-        );
+        assert!(error.contains("tea-leaves") && error.contains("smollm"), "{error}");
     }
 
     #[test]
     fn costly_patterns_are_refused() {
-        for pattern in [
-            "(a{40}){40}",
-            "(?=(?:a(?=b)){99999999999999999999})x{1001}",
-            "(",
-            "a**(",
-        ] {
+        for pattern in ["(a{40}){40}", "(?=(?:a(?=b)){99999999999999999999})x{1001}", "(", "a**("] {
             let regex = SplitPattern::Regex(pattern.into());
             let split = split(regex, SplitDelimiterBehavior::Isolated, false);
             assert!(split.is_err(), "{pattern}");

@@ -16,13 +16,8 @@ use tokenizers::{DecoderWrapper, PostProcessorWrapper, TokenizerImpl};
 
 /// The library's pipeline for one stretch of text: normalise, split, merge. Added tokens and
 /// decoding are this crate's own.
-pub(super) type Pipeline = TokenizerImpl<
-    BPE,
-    NormalizerWrapper,
-    PreTokenizerWrapper,
-    PostProcessorWrapper,
-    DecoderWrapper,
->;
+pub(super) type Pipeline =
+    TokenizerImpl<BPE, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// Which stretches of text get a space put before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,19 +78,16 @@ impl Spec {
         let steps = std::mem::take(&mut self.pre_tokenizers);
         let normalizers = std::mem::take(&mut self.normalizers);
         pipeline.with_pre_tokenizer((!steps.is_empty()).then(|| PreSequence::new(steps)));
-        pipeline.with_normalizer((!normalizers.is_empty()).then(|| {
-            NormalizerWrapper::Sequence(tokenizers::normalizers::Sequence::new(normalizers))
-        }));
+        pipeline.with_normalizer(
+            (!normalizers.is_empty())
+                .then(|| NormalizerWrapper::Sequence(tokenizers::normalizers::Sequence::new(normalizers))),
+        );
         Ok(pipeline)
     }
 }
 
 /// An id that must lie in a vocabulary of `size` ids, if there is one.
-pub(super) fn check_id(
-    what: &'static str,
-    id: Option<u32>,
-    size: usize,
-) -> Result<(), TokenizerError> {
+pub(super) fn check_id(what: &'static str, id: Option<u32>, size: usize) -> Result<(), TokenizerError> {
     match id {
         Some(id) if id as usize >= size => Err(TokenizerError::IdOutOfRange { what, id, size }),
         _ => Ok(()),

@@ -51,10 +51,7 @@ pub(super) struct Vocabulary {
 
 impl Vocabulary {
     /// Packs tokens (`None` where no token has the id). Refuses an empty or absurdly large list.
-    pub(super) fn new(
-        tokens: &[Option<Token>],
-        alphabet: Alphabet,
-    ) -> Result<Vocabulary, TokenizerError> {
+    pub(super) fn new(tokens: &[Option<Token>], alphabet: Alphabet) -> Result<Vocabulary, TokenizerError> {
         if tokens.iter().all(Option::is_none) {
             return Err(TokenizerError::Empty);
         }
@@ -122,11 +119,7 @@ impl Vocabulary {
 }
 
 /// An error where `found` is more than `limit`.
-pub(super) fn check_limit(
-    what: &'static str,
-    found: usize,
-    limit: usize,
-) -> Result<(), TokenizerError> {
+pub(super) fn check_limit(what: &'static str, found: usize, limit: usize) -> Result<(), TokenizerError> {
     match found <= limit {
         true => Ok(()),
         false => Err(TokenizerError::TooLarge { what, found, limit }),
@@ -176,10 +169,7 @@ mod tests {
 
     #[test]
     fn every_byte_has_one_character() {
-        let bytes: Vec<u8> = (0..0x200)
-            .filter_map(char::from_u32)
-            .filter_map(byte_of_char)
-            .collect();
+        let bytes: Vec<u8> = (0..0x200).filter_map(char::from_u32).filter_map(byte_of_char).collect();
         assert_eq!(bytes.len(), 256);
         assert_eq!(bytes.iter().collect::<HashSet<_>>().len(), 256);
         assert_eq!(byte_of_char('Ġ'), Some(b' '));
@@ -200,10 +190,7 @@ mod tests {
     fn gaps_are_missing_and_limits_hold() {
         let token = |text: &str| {
             let kind = TokenKind::Text;
-            Some(Token {
-                text: text.into(),
-                kind,
-            })
+            Some(Token { text: text.into(), kind })
         };
         let tokens = [token("a"), None, token("Ġb")];
         let vocabulary = Vocabulary::new(&tokens, Alphabet::ByteLevel).unwrap();

@@ -8,10 +8,6 @@ pub(crate) fn cached_model(name: &str) -> Option<PathBuf> {
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     let path = cache.join("fourier-kv-models").join(name);
     let required = name.starts_with("smollm2-135m");
-    assert!(
-        path.exists() || !required,
-        "fetch the default model to {}",
-        path.display()
-    );
+    assert!(path.exists() || !required, "fetch the default model to {}", path.display());
     Some(path).filter(|path| path.exists())
 }

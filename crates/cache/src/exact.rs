@@ -1,0 +1,141 @@
+//! `exact`: every token as it is.
+//!
+//! **Idea.** Nothing is lost; all other caches are measured against it.
+//! **Source.** Attention as everybody computes it.
+//! **Departures.** None.
+//! **What it stores.** `2 G D` numbers a token and layer, in 2 bytes (`bf16`, `f16`) or 4 (`f32`), in steps of 256
+//! tokens.
+
+use std::sync::Arc;
+
+use fourier_kv_kernels::attention::Queries;
+use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
+use fourier_kv_kernels::attention::state::AttnRowsMut;
+use fourier_kv_kernels::element::Element;
+use rayon::prelude::*;
+
+use crate::bytes::{CacheBytes, held};
+use crate::error::check_layer;
+use crate::kind::{CacheKind, Storage};
+use crate::tokens::Tokens;
+use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+
+/// The exact cache, storing numbers as `S`.
+#[derive(Clone, Debug)]
+pub struct ExactCache<S> {
+    shape: Arc<CacheShape>,
+    /// `[L][G]`.
+    heads: Vec<Tokens<S>>,
+}
+
+impl<S: Element> ExactCache<S> {
+    /// An empty cache.
+    pub fn new(shape: Arc<CacheShape>) -> Self {
+        let heads = vec![Tokens::new(shape.head_dim); shape.layers * shape.kv_heads];
+        ExactCache { shape, heads }
+    }
+
+    /// The heads of a layer.
+    pub(crate) fn layer(&self, layer: usize) -> &[Tokens<S>] {
+        &self.heads[layer * self.shape.kv_heads..][..self.shape.kv_heads]
+    }
+}
+
+impl<S: Element> KvCache for ExactCache<S> {
+    fn kind(&self) -> CacheKind {
+        CacheKind::Exact(Storage::of::<S>())
+    }
+
+    fn shape(&self) -> &CacheShape {
+        &self.shape
+    }
+
+    fn append(&mut self, layer: usize, rows: KvRows<'_>, _: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.shape.layers)?;
+        rows.check(&self.shape)?;
+        let (heads, dim) = (self.shape.kv_heads, self.shape.head_dim);
+        for (g, head) in self.heads[layer * heads..][..heads].iter_mut().enumerate() {
+            let (keys, values) = rows.head(g, dim);
+            head.push(keys, values);
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, layer: usize, _: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.shape.layers)
+    }
+
+    fn attend(
+        &self,
+        layer: usize,
+        queries: QueryRows<'_>,
+        workspace: &Workspace,
+        out: &mut AttnRows<f32>,
+    ) -> Result<(), CacheError> {
+        check_layer(layer, self.shape.layers)?;
+        let heads = self.layer(layer);
+        check_queries(&queries, &self.shape, out, heads.first().map_or(0, Tokens::len))?;
+        for_rows(&self.shape, queries, out, rows_a_task(queries.tokens, self.shape.group()), |g, q, state| {
+            workspace.with_scratch(|scratch| {
+                attend_exact(workspace.isa(), q, heads[g].region(), Mask::Causal, &mut scratch.exact, state);
+            });
+        });
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.heads.iter().map(Tokens::len).min().unwrap_or(0)
+    }
+
+    fn bytes(&self) -> CacheBytes {
+        CacheBytes {
+            tokens: self.heads.iter().map(Tokens::bytes).sum(),
+            bookkeeping: held(&self.heads),
+            ..CacheBytes::default()
+        }
+    }
+}
+
+/// Checks queries and output against a shape and the tokens that are held one by one.
+pub(crate) fn check_queries(
+    queries: &QueryRows<'_>,
+    shape: &CacheShape,
+    out: &AttnRows<f32>,
+    held: usize,
+) -> Result<(), CacheError> {
+    queries.check(shape)?;
+    let expected = shape.heads * queries.tokens;
+    if out.count() != expected {
+        return Err(CacheError::Rows { what: "output rows", expected, got: out.count() });
+    }
+    match queries.tokens <= held {
+        true => Ok(()),
+        false => Err(CacheError::Queries { asked: queries.tokens, held }),
+    }
+}
+
+/// Query rows a task: all of a group for one token, so that keys are read once; of a prompt as many as keep the
+/// scores of a block in a core's second-level cache.
+pub(crate) fn rows_a_task(tokens: usize, group: usize) -> usize {
+    const MANY: usize = 128;
+    (group * tokens).min(MANY)
+}
+
+/// Runs `task(kv head, queries, states)` in parallel over runs of at most `rows` rows of one key/value head.
+pub(crate) fn for_rows(
+    shape: &CacheShape,
+    queries: QueryRows<'_>,
+    out: &mut AttnRows<f32>,
+    rows: usize,
+    task: impl Fn(usize, Queries<'_, f32>, &mut AttnRowsMut<'_, f32>) + Sync,
+) {
+    let group_rows = shape.group() * queries.tokens;
+    let heads = out.all().chunks(group_rows).into_iter().enumerate();
+    let tasks: Vec<_> = heads
+        .flat_map(|(g, states)| states.chunks(rows).into_iter().enumerate().map(move |(i, part)| (g, i * rows, part)))
+        .collect();
+    tasks.into_par_iter().for_each(|(g, first, mut states)| {
+        let q = queries.group(g, shape).slice(first, first + states.count());
+        task(g, q, &mut states);
+    });
+}

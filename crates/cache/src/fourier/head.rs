@@ -1,0 +1,178 @@
+//! The past of one key/value head of one layer: sink, stretches of the middle, and the exact tail.
+
+use fourier_kv_kernels::attention::Queries;
+use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
+use fourier_kv_kernels::attention::state::AttnRowsMut;
+use fourier_kv_kernels::element::Element;
+use fourier_kv_kernels::workspace::Workspace;
+
+use super::budget::{Shares, count};
+use super::settings::{FourierSettings, Rank};
+use super::stretch::{Choice, Making, Stretch};
+use super::track::{Side, Tracking};
+use crate::bytes::{CacheBytes, held};
+use crate::plan::HeadPlan;
+use crate::tokens::Tokens;
+
+/// Tokens that leave the window together: a step costs its phasors once, and the window is at most this much longer.
+pub(super) const STEP: usize = 64;
+
+/// One head's past. Oldest first: `sink`, `middle`, `tail`; the tail ends with the window.
+#[derive(Clone, Debug)]
+pub(super) struct Head<S, C> {
+    sink: Tokens<S>,
+    middle: Vec<Stretch<S, C>>,
+    tail: Tokens<S>,
+    /// `sum q_d^2` over the queries of the group seen so far; dropped when the first stretch has been made.
+    query_energy: Vec<f64>,
+}
+
+/// What a head needs to compress itself, besides what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compression<'a> {
+    pub(super) settings: &'a FourierSettings,
+    pub(super) frequencies: &'a [f64],
+    pub(super) shares: Shares,
+    /// `[D]`.
+    pub(super) output_energy: &'a [f32],
+    pub(super) plan: Option<&'a HeadPlan>,
+}
+
+impl<S: Element, C: Element> Head<S, C> {
+    pub(super) fn new(dim: usize) -> Self {
+        Head { sink: Tokens::new(dim), middle: Vec::new(), tail: Tokens::new(dim), query_energy: vec![0.0; dim] }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sink.len() + self.middle.iter().map(Stretch::tokens).sum::<usize>() + self.tail.len()
+    }
+
+    /// Which tracks are spectral, once that is decided.
+    pub(super) fn plan(&self) -> Option<HeadPlan> {
+        self.middle.first().map(Stretch::plan)
+    }
+
+    /// Tokens at the end that are held one by one.
+    pub(super) fn tail_len(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Appends tokens to the tail, and notes what was asked for.
+    pub(super) fn push(&mut self, queries: Queries<'_, f32>, keys: &[f32], values: &[f32]) {
+        self.tail.push(keys, values);
+        for q in queries.rows.chunks_exact(queries.dim) {
+            // Empty once a stretch has been made: there is nothing left to decide.
+            for (sum, &x) in self.query_energy.iter_mut().zip(q) {
+                *sum += f64::from(x).powi(2);
+            }
+        }
+    }
+
+    /// Compresses what has left the window, as far as the rules say; see the `fourier` module's head.
+    pub(super) fn settle(&mut self, with: Compression<'_>, workspace: &Workspace) {
+        loop {
+            let waiting = self.tail.len().saturating_sub(with.settings.window);
+            let moved = match self.middle.last().map(Stretch::room) {
+                Some(room) if room > 0 => self.extend(room.min(waiting / STEP * STEP), with, workspace),
+                _ => self.begin(waiting, with, workspace),
+            };
+            if moved == 0 {
+                break;
+            }
+        }
+        self.tail.drop_first(0, STEP);
+    }
+
+    /// Moves `count` tokens from the tail into the last stretch.
+    fn extend(&mut self, count: usize, with: Compression<'_>, workspace: &Workspace) -> usize {
+        if let Some(stretch) = self.middle.last_mut().filter(|_| count > 0) {
+            let transforms = workspace.transforms(stretch.period());
+            for first in (0..count).step_by(STEP) {
+                let step = STEP.min(count - first);
+                let region = self.tail.first(step);
+                workspace.with_scratch(|s| stretch.append(with.settings, with.frequencies, region, &transforms, s));
+                self.tail.drop_first(step, STEP);
+            }
+        }
+        count
+    }
+
+    /// Begins a stretch with the tokens that wait, if they are enough; the very first takes the sink off them.
+    fn begin(&mut self, waiting: usize, with: Compression<'_>, workspace: &Workspace) -> usize {
+        let first = self.middle.is_empty();
+        let sink = if first { with.settings.sink } else { 0 };
+        let least = with.settings.least_middle().max(1);
+        if waiting < sink + least {
+            return 0;
+        }
+        if first {
+            self.sink = self.tail.copy_first(sink);
+            self.tail.drop_first(sink, STEP);
+        }
+        let period = with.settings.period_for(waiting - sink);
+        let count = (waiting - sink).min(period);
+        let stretch = self.make(count, period, with, workspace);
+        self.middle.reserve_exact(1);
+        self.middle.push(stretch);
+        self.tail.drop_first(count, STEP);
+        self.query_energy = Vec::new();
+        count
+    }
+
+    fn make(&self, tokens: usize, period: usize, with: Compression<'_>, workspace: &Workspace) -> Stretch<S, C> {
+        let transforms = workspace.transforms(period);
+        let earlier = self.plan();
+        let given = with.plan.or(earlier.as_ref());
+        let (key_weights, value_weights) = self.weights(with);
+        let ranked = |side, share, weights| {
+            let tracks = Tracking::of(side, with.settings.band, with.frequencies).count();
+            Choice::Ranked { count: count(share, tracks), weights }
+        };
+        let making = Making {
+            settings: with.settings,
+            frequencies: with.frequencies,
+            period,
+            keys: match given {
+                Some(plan) => Choice::Given(&plan.keys),
+                None => ranked(Side::Keys, with.shares.keys, &key_weights),
+            },
+            values: match given {
+                Some(plan) => Choice::Given(&plan.values),
+                None => ranked(Side::Values, with.shares.values, &value_weights),
+            },
+        };
+        Stretch::new(making, self.tail.first(tokens), &transforms)
+    }
+
+    /// What a unit of error matters in each dim, for keys and for values.
+    fn weights(&self, with: Compression<'_>) -> (Vec<f64>, Vec<f64>) {
+        let dim = with.output_energy.len();
+        match with.settings.rank {
+            Rank::Error => (vec![1.0; dim], vec![1.0; dim]),
+            Rank::Weighted => (self.query_energy.clone(), with.output_energy.iter().map(|&e| f64::from(e)).collect()),
+        }
+    }
+
+    /// Adds the whole past to the states of the rows of `q`.
+    pub(super) fn attend(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
+        workspace.with_scratch(|scratch| {
+            attend_exact(workspace.isa(), q, self.sink.region(), Mask::None, &mut scratch.exact, state);
+            attend_exact(workspace.isa(), q, self.tail.region(), Mask::Causal, &mut scratch.exact, state);
+        });
+        for stretch in &self.middle {
+            stretch.attend(q, workspace, state);
+        }
+    }
+
+    pub(super) fn bytes(&self) -> CacheBytes {
+        let mut bytes = CacheBytes {
+            tokens: self.sink.bytes() + self.tail.bytes(),
+            bookkeeping: held(&self.middle) + held(&self.query_energy),
+            ..CacheBytes::default()
+        };
+        for stretch in &self.middle {
+            bytes += stretch.bytes();
+        }
+        bytes
+    }
+}

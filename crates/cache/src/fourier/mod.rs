@@ -1,0 +1,175 @@
+//! `fourier`: old tokens as a short spectrum along time, of the head dims that allow it.
+//!
+//! **Idea.** Head dims play different roles: some carry nearby context, some the long range. Between the first tokens
+//! (the *sink*) and the last thousand (the *window*), which stay exact, the dims that do not need the long range are
+//! kept as `N` Fourier coefficients along time, however long the middle grows; the others stay exact. Attention is
+//! done in the spectrum, see [`fourier_kv_kernels::attention::fourier`].
+//!
+//! **Source.** FourierAttention, *Beyond Homogeneous Attention*, arXiv 2506.11886.
+//!
+//! **Departures**, each with its measured effect in docs/method.md: the inverse is the projection onto the band; dims
+//! are ranked by the error of the very numbers that are stored, times what the error does; keys may be kept around the
+//! frequency at which RoPE turns them (`band=carrier`); periods are integers; one clock; a prompt that starts short
+//! and grows is compressed too; the period does not depend on how much may be generated.
+//!
+//! **When.** Nothing is compressed before `seal`. From then on, whenever rows are appended, what had left the window
+//! before them goes into the middle, 64 tokens at a time. The middle is a list of *stretches*, each with one spectrum:
+//! - A stretch is begun when `least-middle` tokens wait (at `seal` if the prompt is long enough, else later).
+//! - Its period is fixed then, from the tokens that wait or from the `capacity` setting.
+//! - When a stretch is full, the tokens that follow stay exact until they are enough for the next one. So growth
+//!   beyond the planned capacity costs one more spectrum every `P` tokens, loses nothing of what is already held, and
+//!   never transforms again what was transformed.
+//! - Which dims are spectral is decided once, at the first stretch, by a plan or from the tokens at hand.
+//!
+//! **What it stores** for each layer and head: the sink and up to `W + 64` tokens, `2 D` numbers each; for each stretch
+//! `2 N` numbers a spectral dim (a pair of keys in the carrier band: `4 N - 2`), one number a token and exact dim, in
+//! steps of 64 tokens, and one mean a spectral dim.
+
+pub mod budget;
+pub mod choice;
+mod head;
+pub mod settings;
+mod store;
+mod stretch;
+pub mod track;
+
+use std::sync::Arc;
+
+use fourier_kv_kernels::element::Element;
+use rayon::prelude::*;
+
+pub use settings::{Band, FourierSettings, Rank};
+
+use crate::bytes::{CacheBytes, held};
+use crate::error::check_layer;
+use crate::exact::{check_queries, for_rows, rows_a_task};
+use crate::plan::{HeadPlan, Plan};
+use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use head::{Compression, Head};
+
+/// The `fourier` cache: exact numbers in `S`, spectra in `C`.
+#[derive(Debug)]
+pub struct FourierCache<S, C> {
+    settings: FourierSettings,
+    context: CacheContext,
+    plan: Option<Arc<Plan>>,
+    layers: Vec<Layer<S, C>>,
+}
+
+#[derive(Debug)]
+struct Layer<S, C> {
+    sealed: bool,
+    heads: Vec<Head<S, C>>,
+}
+
+impl<S: Element, C: Element> FourierCache<S, C> {
+    /// An empty cache.
+    ///
+    /// # Errors
+    /// If the plan does not fit the shape or the band.
+    pub fn new(settings: FourierSettings, context: CacheContext, plan: Option<Arc<Plan>>) -> Result<Self, CacheError> {
+        if let Some(plan) = &plan {
+            plan.check(&context.shape, settings.band)?;
+        }
+        let shape = &context.shape;
+        let layers = (0..shape.layers)
+            .map(|_| Layer { sealed: false, heads: (0..shape.kv_heads).map(|_| Head::new(shape.head_dim)).collect() })
+            .collect();
+        Ok(FourierCache { settings, context, plan, layers })
+    }
+
+    fn settle(&mut self, layer: usize, workspace: &Workspace) {
+        let FourierCache { settings, context, plan, layers } = self;
+        let heads = layers[layer].heads.par_iter_mut().enumerate();
+        heads.for_each(|(g, head)| {
+            head.settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
+        });
+    }
+}
+
+fn compression<'a>(
+    settings: &'a FourierSettings,
+    context: &'a CacheContext,
+    plan: Option<&'a Plan>,
+    layer: usize,
+    head: usize,
+) -> Compression<'a> {
+    Compression {
+        settings,
+        frequencies: &context.shape.rope_frequencies,
+        shares: budget::shares(layer, context.shape.layers),
+        output_energy: context.output_energy(layer, head),
+        plan: plan.map(|p| p.head(layer, head)),
+    }
+}
+
+impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
+    fn kind(&self) -> CacheKind {
+        CacheKind::Fourier(self.settings.clone())
+    }
+
+    fn shape(&self) -> &CacheShape {
+        &self.context.shape
+    }
+
+    fn append(&mut self, layer: usize, rows: KvRows<'_>, workspace: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        rows.check(&self.context.shape)?;
+        if self.layers[layer].sealed {
+            self.settle(layer, workspace);
+        }
+        let dim = self.context.shape.head_dim;
+        for (g, head) in self.layers[layer].heads.iter_mut().enumerate() {
+            let (keys, values) = rows.head(g, dim);
+            head.push(rows.queries().group(g, &self.context.shape), keys, values);
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, layer: usize, workspace: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        self.layers[layer].sealed = true;
+        self.settle(layer, workspace);
+        Ok(())
+    }
+
+    fn attend(
+        &self,
+        layer: usize,
+        queries: QueryRows<'_>,
+        workspace: &Workspace,
+        out: &mut AttnRows<f32>,
+    ) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        let heads = &self.layers[layer].heads;
+        let shape = &self.context.shape;
+        check_queries(&queries, shape, out, heads.first().map_or(0, Head::tail_len))?;
+        // One row a task when decoding: transforms dominate, and rows share none.
+        let rows = if queries.tokens == 1 { 1 } else { rows_a_task(queries.tokens, shape.group()) };
+        for_rows(shape, queries, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.layers.iter().filter_map(|l| l.heads.first()).map(Head::len).min().unwrap_or(0)
+    }
+
+    fn bytes(&self) -> CacheBytes {
+        let mut bytes = CacheBytes { bookkeeping: held(&self.layers), ..CacheBytes::default() };
+        for layer in &self.layers {
+            bytes.bookkeeping += held(&layer.heads);
+            for head in &layer.heads {
+                bytes += head.bytes();
+            }
+        }
+        bytes
+    }
+}
+
+/// The spectral tracks that a cache chose, when every head has chosen.
+impl<S: Element, C: Element> FourierCache<S, C> {
+    /// Which tracks of each layer and head are spectral: `[L][G]`; `None` before the first stretch is made.
+    pub fn chosen(&self) -> Option<Vec<Vec<HeadPlan>>> {
+        self.layers.iter().map(|layer| layer.heads.iter().map(Head::plan).collect()).collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! One side (keys or values) of one stretch of the middle of one head, as it is held.
+
+use fourier_kv_kernels::attention::fourier::{EXACT_BLOCK, FourierSide};
+use fourier_kv_kernels::element::{Element, load_all, store_all};
+use fourier_kv_kernels::workspace::{Scratch, Transforms};
+use fourier_kv_spectral::band::PairBand;
+use fourier_kv_spectral::streaming::Carrier;
+
+use super::choice::exact_dims;
+use super::track::{Analysed, Tracking};
+use crate::bytes::{CacheBytes, held};
+
+/// Spectra of the spectral tracks in `C`, the other dims as they are in `S`.
+#[derive(Clone, Debug)]
+pub(super) struct SideStore<S, C> {
+    spectral: Vec<u16>,
+    spectra: Vec<C>,
+    mean: Vec<f32>,
+    exact_dims: Vec<u16>,
+    /// `[ceil(M / 64)][exact dim][64]`.
+    exact: Vec<S>,
+}
+
+/// A run of tokens of one side, `[count][D]`, that begins at a time of the stretch's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a, S> {
+    pub(super) first_time: usize,
+    pub(super) count: usize,
+    pub(super) rows: &'a [S],
+}
+
+impl<S: Element, C: Element> SideStore<S, C> {
+    /// Holds `analysed`, one for each of the `spectral` tracks; the exact dims are to be pushed.
+    pub(super) fn new(tracking: Tracking<'_>, spectral: Vec<u16>, analysed: &[&Analysed]) -> Self {
+        let numbers = analysed.iter().map(|a| a.spectrum.len()).sum();
+        let mut spectra = vec![C::default(); numbers];
+        let mut at = 0;
+        for a in analysed {
+            store_all::<f32, C>(&a.spectrum, &mut spectra[at..at + a.spectrum.len()]);
+            at += a.spectrum.len();
+        }
+        let mean: Vec<f32> = analysed.iter().flat_map(|a| a.means.iter().copied()).collect();
+        SideStore { exact_dims: exact_dims(tracking, &spectral), spectral, spectra, mean, exact: Vec::new() }
+    }
+
+    /// Appends the exact dims of tokens.
+    pub(super) fn push_exact(&mut self, tracking: Tracking<'_>, run: Run<'_, S>) {
+        let width = self.exact_dims.len() * EXACT_BLOCK;
+        let needed = (run.first_time + run.count).div_ceil(EXACT_BLOCK) * width;
+        self.exact.reserve_exact(needed - self.exact.len());
+        self.exact.resize(needed, S::default());
+        for i in 0..run.count {
+            let time = run.first_time + i;
+            let block = &mut self.exact[time / EXACT_BLOCK * width..];
+            let row = &run.rows[i * tracking.dim..];
+            for (d, &from) in self.exact_dims.iter().enumerate() {
+                block[d * EXACT_BLOCK + time % EXACT_BLOCK] = row[usize::from(from)];
+            }
+        }
+    }
+
+    /// Adds tokens to the spectra (method: streaming update).
+    pub(super) fn add_to_spectra(
+        &mut self,
+        tracking: Tracking<'_>,
+        harmonics: usize,
+        run: Run<'_, S>,
+        transforms: &Transforms,
+        scratch: &mut Scratch,
+    ) {
+        let phasors = transforms.block(run.first_time, run.count, harmonics);
+        let width = tracking.width(harmonics, transforms.fft.period());
+        let (floats, work) = (&mut scratch.floats, &mut scratch.more_floats);
+        floats.resize(width + 2 * run.count, 0.0);
+        work.resize(4 * harmonics + 2 * run.count, 0.0);
+        let (spectrum, columns) = floats[..width + 2 * run.count].split_at_mut(width);
+        let (x, y) = columns.split_at_mut(run.count);
+        let mut mean = self.mean.iter();
+        for (&track, stored) in self.spectral.iter().zip(self.spectra.chunks_exact_mut(width)) {
+            let track = usize::from(track);
+            for (column, d) in [&mut *x, &mut *y].into_iter().zip(tracking.dims(track)) {
+                let mean = mean.next().expect("one mean a dim");
+                for (i, c) in column.iter_mut().enumerate() {
+                    *c = run.rows[i * tracking.dim + d].load::<f32>() - mean;
+                }
+            }
+            load_all(stored, spectrum);
+            match tracking.carriers {
+                None => phasors.accumulate(x, spectrum),
+                Some(_) => {
+                    let centre = tracking.centre(track, transforms.fft.period());
+                    let band = tracking.band(track, harmonics, transforms.fft.period());
+                    let carrier = Carrier { table: &transforms.phasors, centre, band };
+                    phasors.accumulate_pair(x, y, carrier, spectrum, work);
+                }
+            }
+            store_all(spectrum, stored);
+        }
+    }
+
+    /// The bins of each spectral pair.
+    pub(super) fn bands(&self, tracking: Tracking<'_>, harmonics: usize, period: usize) -> Option<Vec<PairBand>> {
+        tracking.carriers?;
+        Some(self.spectral.iter().map(|&t| tracking.band(usize::from(t), harmonics, period)).collect())
+    }
+
+    /// The spectral tracks.
+    pub(super) fn spectral(&self) -> &[u16] {
+        &self.spectral
+    }
+
+    /// As the kernel wants it.
+    pub(super) fn view(&self) -> FourierSide<'_, f32, S, C> {
+        FourierSide {
+            spectral: &self.spectral,
+            spectra: &self.spectra,
+            mean: &self.mean,
+            exact_dims: &self.exact_dims,
+            exact: &self.exact,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> CacheBytes {
+        CacheBytes {
+            tokens: 0,
+            exact_dims: held(&self.exact),
+            coefficients: held(&self.spectra),
+            bookkeeping: held(&self.spectral) + held(&self.exact_dims) + held(&self.mean),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A stretch of the middle of one head: up to `P` tokens under one spectrum.
+
+use fourier_kv_kernels::attention::Queries;
+use fourier_kv_kernels::attention::exact::ExactRegion;
+use fourier_kv_kernels::attention::fourier::{FourierRegion, attend_fourier};
+use fourier_kv_kernels::attention::state::AttnRowsMut;
+use fourier_kv_kernels::element::Element;
+use fourier_kv_kernels::workspace::{Scratch, Transforms, Workspace};
+use fourier_kv_spectral::band::PairBand;
+use fourier_kv_spectral::period::usable_harmonics;
+
+use super::choice::{cheapest, track_weight};
+use super::settings::FourierSettings;
+use super::store::{Run, SideStore};
+use super::track::{Analysed, Columns, Side, Track, Tracking, analyse, error};
+use crate::bytes::{CacheBytes, held};
+use crate::plan::HeadPlan;
+
+/// A stretch of one head.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch<S, C> {
+    tokens: usize,
+    period: usize,
+    harmonics: usize,
+    bands: Option<Vec<PairBand>>,
+    keys: SideStore<S, C>,
+    values: SideStore<S, C>,
+}
+
+/// How the spectral tracks of a side are decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Choice<'a> {
+    /// By a plan, or by an earlier stretch.
+    Given(&'a [u16]),
+    /// The `count` tracks with the smallest error times weight; weights are one a dim.
+    Ranked { count: usize, weights: &'a [f64] },
+}
+
+/// What a new stretch is made with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Making<'a> {
+    pub(super) settings: &'a FourierSettings,
+    pub(super) frequencies: &'a [f64],
+    pub(super) period: usize,
+    pub(super) keys: Choice<'a>,
+    pub(super) values: Choice<'a>,
+}
+
+impl<S: Element, C: Element> Stretch<S, C> {
+    /// Compresses the tokens of `region`, at most `P` of them.
+    pub(super) fn new(making: Making<'_>, region: ExactRegion<'_, S>, transforms: &Transforms) -> Self {
+        let harmonics = usable_harmonics(making.settings.harmonics, making.period);
+        let dim = 2 * making.frequencies.len();
+        let tokens = region.keys.len() / dim;
+        let side = |side, choice, rows| {
+            let tracking = Tracking::of(side, making.settings.band, making.frequencies);
+            let run = Run { first_time: 0, count: tokens, rows };
+            (tracking, make_side::<S, C>(tracking, harmonics, choice, run, transforms))
+        };
+        let (tracking, keys) = side(Side::Keys, making.keys, region.keys);
+        let (_, values) = side(Side::Values, making.values, region.values);
+        let bands = keys.bands(tracking, harmonics, making.period);
+        Stretch { tokens, period: making.period, harmonics, bands, keys, values }
+    }
+
+    /// Tokens held.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Tokens that it can still take.
+    pub(super) fn room(&self) -> usize {
+        self.period - self.tokens
+    }
+
+    /// The period.
+    pub(super) fn period(&self) -> usize {
+        self.period
+    }
+
+    /// Which tracks are spectral.
+    pub(super) fn plan(&self) -> HeadPlan {
+        HeadPlan { keys: self.keys.spectral().to_vec(), values: self.values.spectral().to_vec() }
+    }
+
+    /// Takes in tokens, at most [`Stretch::room`], that follow those held.
+    pub(super) fn append(
+        &mut self,
+        settings: &FourierSettings,
+        frequencies: &[f64],
+        region: ExactRegion<'_, S>,
+        transforms: &Transforms,
+        scratch: &mut Scratch,
+    ) {
+        let count = region.keys.len() / (2 * frequencies.len());
+        for (side, store, rows) in
+            [(Side::Keys, &mut self.keys, region.keys), (Side::Values, &mut self.values, region.values)]
+        {
+            let tracking = Tracking::of(side, settings.band, frequencies);
+            let run = Run { first_time: self.tokens, count, rows };
+            store.push_exact(tracking, run);
+            store.add_to_spectra(tracking, self.harmonics, run, transforms, scratch);
+        }
+        self.tokens += count;
+    }
+
+    /// Adds the stretch to the states of the rows of `q`.
+    pub(super) fn attend(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
+        let transforms = workspace.transforms(self.period);
+        let region = FourierRegion {
+            tokens: self.tokens,
+            harmonics: self.harmonics,
+            bands: self.bands.as_deref(),
+            keys: self.keys.view(),
+            values: self.values.view(),
+        };
+        transforms.with_scratch(|scratch| attend_fourier(workspace.isa(), &transforms.fft, q, &region, scratch, state));
+    }
+
+    pub(super) fn bytes(&self) -> CacheBytes {
+        let mut bytes = self.keys.bytes();
+        bytes += self.values.bytes();
+        bytes.bookkeeping += self.bands.as_ref().map_or(0, held);
+        bytes
+    }
+}
+
+/// Chooses the spectral tracks of a side and stores it.
+fn make_side<S: Element, C: Element>(
+    tracking: Tracking<'_>,
+    harmonics: usize,
+    choice: Choice<'_>,
+    run: Run<'_, S>,
+    transforms: &Transforms,
+) -> SideStore<S, C> {
+    let mut work = Columns::new(&transforms.fft);
+    let read = |t: usize, d: usize| run.rows[t * tracking.dim + d].load::<f32>();
+    let mut turn = |number: usize, ranked: bool| -> (Analysed, f64) {
+        let track = Track { tracking, number, harmonics };
+        let analysed = analyse(track, run.count, &read, transforms, &mut work);
+        let loss = if ranked { error(track, &analysed, transforms, &mut work) } else { 0.0 };
+        (analysed, loss)
+    };
+    let mut store = match choice {
+        Choice::Given(spectral) => {
+            let all: Vec<Analysed> = spectral.iter().map(|&t| turn(usize::from(t), false).0).collect();
+            SideStore::new(tracking, spectral.to_vec(), &all.iter().collect::<Vec<_>>())
+        }
+        Choice::Ranked { count, weights } => {
+            let all: Vec<(Analysed, f64)> = (0..tracking.count()).map(|t| turn(t, true)).collect();
+            let losses: Vec<f64> =
+                all.iter().enumerate().map(|(t, (_, loss))| loss * track_weight(tracking, t, weights)).collect();
+            let spectral = cheapest(&losses, count);
+            let kept: Vec<&Analysed> = spectral.iter().map(|&t| &all[usize::from(t)].0).collect();
+            SideStore::new(tracking, spectral, &kept)
+        }
+    };
+    store.push_exact(tracking, run);
+    store
+}

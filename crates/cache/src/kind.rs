@@ -1,0 +1,189 @@
+//! The list of methods: how each is named, described and built. Nothing else lists them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fourier_kv_kernels::element::Element;
+use half::{bf16, f16};
+use serde::Serialize;
+
+use crate::fourier::FourierSettings;
+use crate::plan::Plan;
+use crate::settings::{SettingsError, pairs, word};
+use crate::{CacheContext, CacheError, ExactCache, FourierCache, KvCache};
+
+/// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
+#[derive(Clone, Debug, PartialEq)]
+pub enum CacheKind {
+    /// Every token as it is, in a number type.
+    Exact(Storage),
+    /// The middle as a spectrum along time.
+    Fourier(FourierSettings),
+}
+
+/// Number types of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// 16 bits, the exponent of `f32`: never overflows.
+    Bf16,
+    /// 16 bits, 3 more of them mantissa.
+    F16,
+    /// 32 bits.
+    F32,
+}
+
+impl Storage {
+    pub(crate) const NAMES: [(&'static str, Storage); 3] =
+        [("bf16", Storage::Bf16), ("f16", Storage::F16), ("f32", Storage::F32)];
+
+    /// Bytes a number.
+    pub fn width(self) -> usize {
+        match self {
+            Storage::Bf16 | Storage::F16 => 2,
+            Storage::F32 => 4,
+        }
+    }
+
+    /// The storage that `S` is; whatever is not a 16-bit type counts as `f32`.
+    pub(crate) fn of<S: Element>() -> Self {
+        Storage::NAMES.iter().find(|(name, _)| *name == S::NAME).map_or(Storage::F32, |(_, s)| *s)
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, _) = Storage::NAMES.iter().find(|(_, s)| s == self).expect("all are listed");
+        f.write_str(name)
+    }
+}
+
+impl CacheKind {
+    /// The kinds' names, with one line each.
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 2] = [
+        ("exact", "every token as it is (settings: bf16, f16 or f32)"),
+        ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
+    ];
+
+    /// The kind's name, without settings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            CacheKind::Exact(_) => "exact",
+            CacheKind::Fourier(_) => "fourier",
+        }
+    }
+
+    /// Builds an empty cache.
+    ///
+    /// # Errors
+    /// If a plan is given to a kind that has no use for one, or that does not fit the settings or the model's shape.
+    pub fn build(&self, context: &CacheContext, plan: Option<Arc<Plan>>) -> Result<Box<dyn KvCache>, CacheError> {
+        match self {
+            CacheKind::Exact(_) if plan.is_some() => Err(crate::plan::PlanError::NoUse { kind: self.name() }.into()),
+            CacheKind::Exact(storage) => {
+                let shape = context.shape.clone();
+                Ok(match storage {
+                    Storage::Bf16 => Box::new(ExactCache::<bf16>::new(shape)),
+                    Storage::F16 => Box::new(ExactCache::<f16>::new(shape)),
+                    Storage::F32 => Box::new(ExactCache::<f32>::new(shape)),
+                })
+            }
+            CacheKind::Fourier(settings) => build_fourier(settings, context, plan),
+        }
+    }
+}
+
+fn build_fourier(
+    settings: &FourierSettings,
+    context: &CacheContext,
+    plan: Option<Arc<Plan>>,
+) -> Result<Box<dyn KvCache>, CacheError> {
+    fn boxed<S: Element, C: Element>(
+        settings: &FourierSettings,
+        context: &CacheContext,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<Box<dyn KvCache>, CacheError> {
+        Ok(Box::new(FourierCache::<S, C>::new(settings.clone(), context.clone(), plan)?))
+    }
+    match (settings.exact, settings.coefficients) {
+        (Storage::Bf16, Storage::Bf16) => boxed::<bf16, bf16>(settings, context, plan),
+        (Storage::F16, Storage::Bf16) => boxed::<f16, bf16>(settings, context, plan),
+        (Storage::F32, Storage::Bf16) => boxed::<f32, bf16>(settings, context, plan),
+        (Storage::Bf16, _) => boxed::<bf16, f32>(settings, context, plan),
+        (Storage::F16, _) => boxed::<f16, f32>(settings, context, plan),
+        (Storage::F32, _) => boxed::<f32, f32>(settings, context, plan),
+    }
+}
+
+impl fmt::Display for CacheKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CacheKind::Exact(storage) => write!(f, "exact:{storage}"),
+            CacheKind::Fourier(settings) => write!(f, "fourier:{settings}"),
+        }
+    }
+}
+
+impl FromStr for CacheKind {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+        match name {
+            "exact" | "full" => parse_exact(settings),
+            "fourier" => Ok(CacheKind::Fourier(settings.parse()?)),
+            _ => Err(SettingsError::Kind {
+                known: CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or "),
+                got: name.to_owned(),
+            }),
+        }
+    }
+}
+
+fn parse_exact(settings: &str) -> Result<CacheKind, SettingsError> {
+    let mut storage = Storage::Bf16;
+    for (key, value) in pairs(settings) {
+        match key {
+            "" | "storage" => storage = word("storage", value, &Storage::NAMES)?,
+            _ => {
+                let known = "`storage`".to_owned();
+                return Err(SettingsError::Key { kind: "exact", known, got: key.to_owned() });
+            }
+        }
+    }
+    Ok(CacheKind::Exact(storage))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_are_read_back() {
+        for text in
+            ["exact", "full:f32", "fourier", "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error"]
+        {
+            let kind: CacheKind = text.parse().unwrap();
+            assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind, "{text} -> {kind}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, named) in [
+            ("magic", "magic"),
+            ("exact:f8", "f8"),
+            ("exact:size=3", "size"),
+            ("fourier:harmonics=-1", "-1"),
+            ("fourier:harmonics=0", "0"),
+            ("fourier:colour=red", "colour"),
+            ("fourier:band=high", "high"),
+            ("fourier:coefficients=f16", "f16"),
+            ("fourier:window=99999999999999999999", "99999999999999999999"),
+        ] {
+            let error = text.parse::<CacheKind>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{named}`")), "{text}: {error}");
+        }
+    }
+}

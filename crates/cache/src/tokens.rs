@@ -1,0 +1,68 @@
+//! Tokens of one head kept whole: the storage under the exact cache, the sink and the window.
+
+use fourier_kv_kernels::attention::exact::ExactRegion;
+use fourier_kv_kernels::element::{Element, store_all};
+
+use crate::bytes::held;
+
+/// Room is made for this many tokens at a time: growth copies little and wastes little.
+const GROWTH: usize = 256;
+
+/// Keys and values of consecutive tokens of one head, `[T][D]` each.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens<S> {
+    dim: usize,
+    keys: Vec<S>,
+    values: Vec<S>,
+}
+
+impl<S: Element> Tokens<S> {
+    pub(crate) fn new(dim: usize) -> Self {
+        Tokens { dim, keys: Vec::new(), values: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() / self.dim
+    }
+
+    /// Appends tokens; makes room for `GROWTH` more when it must, or exactly what is needed if that is more.
+    pub(crate) fn push(&mut self, keys: &[f32], values: &[f32]) {
+        for (to, from) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            let (old, new) = (to.len(), to.len() + from.len());
+            if new > to.capacity() {
+                to.reserve_exact(from.len().max(GROWTH * self.dim));
+            }
+            to.resize(new, S::default());
+            store_all::<f32, S>(from, &mut to[old..]);
+        }
+    }
+
+    /// Drops the first `count` tokens, and memory beyond what the rest and `spare` tokens need.
+    pub(crate) fn drop_first(&mut self, count: usize, spare: usize) {
+        for v in [&mut self.keys, &mut self.values] {
+            v.drain(..count * self.dim);
+            v.shrink_to(v.len() + spare * self.dim);
+        }
+    }
+
+    /// Takes the first `count` tokens into a store of their own.
+    pub(crate) fn copy_first(&self, count: usize) -> Self {
+        let length = count * self.dim;
+        Tokens { dim: self.dim, keys: self.keys[..length].to_vec(), values: self.values[..length].to_vec() }
+    }
+
+    /// All tokens.
+    pub(crate) fn region(&self) -> ExactRegion<'_, S> {
+        ExactRegion { keys: &self.keys, values: &self.values }
+    }
+
+    /// The first `count` tokens.
+    pub(crate) fn first(&self, count: usize) -> ExactRegion<'_, S> {
+        let length = count * self.dim;
+        ExactRegion { keys: &self.keys[..length], values: &self.values[..length] }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        held(&self.keys) + held(&self.values)
+    }
+}

@@ -1,0 +1,164 @@
+//! What every cache promises, asked of every kind.
+
+mod common;
+
+use common::{Tape, context, difference, shape, wide, workspace};
+use fourier_kv_cache::{AttnRows, CacheError, CacheKind, KvCache, KvRows, QueryRows, TraceCache};
+
+/// Every kind, in settings small enough for every boundary to be crossed within a few hundred tokens.
+const KINDS: [&str; 9] = [
+    "exact",
+    "exact:f16",
+    "exact:f32",
+    "fourier",
+    "fourier:window=70,harmonics=16,least-middle=40",
+    "fourier:window=70,harmonics=16,least-middle=40,band=base,exact=f32,coefficients=f32",
+    "fourier:window=33,harmonics=8,capacity=100,least-middle=16,rank=error,exact=f16",
+    "fourier:window=1,sink=0,harmonics=4,capacity=64,least-middle=1",
+    "fourier:window=64,sink=10,harmonics=1000,capacity=200,least-middle=50,exact=f32",
+];
+
+fn caches() -> Vec<(String, Box<dyn KvCache>)> {
+    let build = |text: &str| text.parse::<CacheKind>().unwrap().build(&context(), None).unwrap();
+    let mut all: Vec<(String, Box<dyn KvCache>)> = KINDS.iter().map(|k| ((*k).to_owned(), build(k))).collect();
+    all.push(("trace".into(), Box::new(TraceCache::new(context().shape.clone(), |_| {}))));
+    all
+}
+
+#[test]
+fn the_prompt_is_exact_whatever_the_cache_and_the_tiles() {
+    let (tape, ws) = (Tape::new(shape(), "prompt"), workspace());
+    for tile in [1, 7, 64, 90] {
+        for (name, mut cache) in caches() {
+            for layer in 0..2 {
+                for from in (0..90).step_by(tile) {
+                    let to = 90.min(from + tile);
+                    let out = tape.step(cache.as_mut(), &ws, layer, from, to);
+                    for token in from..to {
+                        let expected = tape.oracle(layer, token);
+                        let (n, dim) = (to - from, 8);
+                        let got: Vec<f32> =
+                            (0..6).flat_map(|h| out[(h * n + token - from) * dim..][..dim].to_vec()).collect();
+                        assert!(difference(&got, &expected) < 4e-3, "{name} in tiles of {tile}, token {token}");
+                    }
+                }
+            }
+            assert_eq!(cache.len(), 90);
+        }
+    }
+}
+
+#[test]
+fn tiles_do_not_change_what_is_held() {
+    let (tape, ws) = (Tape::new(shape(), "tiles"), workspace());
+    for ((name, mut one), (_, mut many)) in caches().into_iter().zip(caches()) {
+        tape.prompt(one.as_mut(), &ws, 300, 300);
+        tape.prompt(many.as_mut(), &ws, 300, 17);
+        for token in 300..330 {
+            let (a, b) = (tape.decode(one.as_mut(), &ws, token), tape.decode(many.as_mut(), &ws, token));
+            assert!(difference(&a, &wide(&b)) < 1e-5, "{name} at token {token}");
+        }
+    }
+}
+
+#[test]
+fn decoding_stays_near_the_truth_past_every_boundary() {
+    let (tape, ws) = (Tape::new(shape(), "growth"), workspace());
+    for (name, mut cache) in caches() {
+        tape.prompt(cache.as_mut(), &ws, 120, 50);
+        for token in 120..600 {
+            let out = tape.decode(cache.as_mut(), &ws, token);
+            // The tape is a slow signal and noise of 0.2: that is what a few harmonics may lose.
+            let most = if name.starts_with("fourier:") { 0.12 } else { 4e-3 };
+            if token % 7 == 0 {
+                let off = difference(&out, &tape.oracle(1, token));
+                assert!(off < most, "{name} at token {token}: {off}");
+            }
+            assert_eq!(cache.len(), token + 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn empty_and_one_token_pasts() {
+    let (tape, ws) = (Tape::new(shape(), "short"), workspace());
+    for (name, mut cache) in caches() {
+        assert!(cache.is_empty() && cache.bytes().tokens == 0, "{name}");
+        for layer in 0..2 {
+            cache.seal(layer, &ws).unwrap();
+        }
+        assert!(cache.is_empty(), "{name}");
+        let out = tape.decode(cache.as_mut(), &ws, 0);
+        assert!(difference(&out, &tape.oracle(1, 0)) < 4e-3, "{name}: one token attends to itself");
+        assert_eq!(cache.len(), 1);
+        for layer in 0..2 {
+            cache.seal(layer, &ws).unwrap();
+        }
+        tape.decode(cache.as_mut(), &ws, 1);
+        assert_eq!(cache.len(), 2);
+    }
+}
+
+#[test]
+fn attending_to_nothing_leaves_the_state_as_it_was() {
+    let ws = workspace();
+    for (name, cache) in caches() {
+        let mut out = AttnRows::new(0, 8);
+        cache.attend(0, QueryRows { q: &[], tokens: 0 }, &ws, &mut out).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(out.count(), 0);
+    }
+}
+
+#[test]
+fn misfits_are_errors_and_change_nothing() {
+    let (tape, ws) = (Tape::new(shape(), "misfits"), workspace());
+    for (name, mut cache) in caches() {
+        tape.prompt(cache.as_mut(), &ws, 10, 10);
+        let (bytes, len) = (cache.bytes(), cache.len());
+        let (q, k) = (vec![0.0; 6 * 8], vec![0.0; 2 * 8]);
+        let rows = KvRows { q: &q, k: &k, v: &k, tokens: 1 };
+        assert!(matches!(cache.append(2, rows, &ws), Err(CacheError::Layer { layer: 2, layers: 2 })), "{name}");
+        assert!(matches!(cache.seal(9, &ws), Err(CacheError::Layer { .. })), "{name}");
+        for bad in [
+            KvRows { tokens: 2, ..rows },
+            KvRows { q: &q[1..], ..rows },
+            KvRows { k: &k[1..], ..rows },
+            KvRows { v: &q, ..rows },
+        ] {
+            assert!(matches!(cache.append(0, bad, &ws), Err(CacheError::Rows { .. })), "{name}");
+        }
+        let mut out = AttnRows::new(6, 8);
+        let query = QueryRows { q: &q, tokens: 1 };
+        assert!(matches!(cache.attend(7, query, &ws, &mut out), Err(CacheError::Layer { .. })), "{name}");
+        assert!(matches!(
+            cache.attend(0, QueryRows { tokens: 3, ..query }, &ws, &mut out),
+            Err(CacheError::Rows { .. })
+        ));
+        let many = vec![0.0; 6 * 8 * 50];
+        let mut wide_out = AttnRows::new(6 * 50, 8);
+        let too_many = cache.attend(0, QueryRows { q: &many, tokens: 50 }, &ws, &mut wide_out);
+        assert!(matches!(too_many, Err(CacheError::Queries { asked: 50, .. })), "{name}");
+        assert_eq!((cache.bytes(), cache.len()), (bytes, len), "{name}");
+    }
+}
+
+#[test]
+fn several_tokens_after_the_prompt_equal_one_by_one() {
+    let (tape, ws) = (Tape::new(shape(), "turns"), workspace());
+    for ((name, mut one), (_, mut many)) in caches().into_iter().zip(caches()) {
+        for cache in [&mut one, &mut many] {
+            tape.prompt(cache.as_mut(), &ws, 240, 50);
+        }
+        // A question of 9 tokens, so few that none begins a stretch or fills a step while it is read.
+        let mut last = Vec::new();
+        for token in 240..249 {
+            last.push(tape.decode(one.as_mut(), &ws, token));
+        }
+        tape.step(many.as_mut(), &ws, 0, 240, 249);
+        let out = tape.step(many.as_mut(), &ws, 1, 240, 249);
+        for (j, one_row) in last.iter().enumerate() {
+            let got: Vec<f32> = (0..6).flat_map(|h| out[(h * 9 + j) * 8..][..8].to_vec()).collect();
+            assert!(difference(&got, &wide(one_row)) < 1e-5, "{name}, token {j}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What was typed. What it means, and whether it goes together, is for [`crate::requests`].
+
+mod options;
+mod subcommands;
+
+use clap::{Parser, Subcommand};
+
+#[allow(unused_imports, reason = "for `run` and `calibrate`, which come next")]
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SourceArgs};
+#[allow(unused_imports, reason = "for `run`, `inspect` and `calibrate`, which come next")]
+pub(crate) use subcommands::{CalibrateArgs, DoctorArgs, InspectArgs, PullArgs, RunArgs};
+
+/// Runs language models over long texts with a small key/value cache.
+#[derive(Debug, Parser)]
+#[command(name = "fourier-kv", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CommonArgs {
+    /// Print one JSON object on standard output, also for errors
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true, help_heading = "Output", conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Log more; twice and three times more still (FOURIER_KV_LOG chooses finely)
+    #[arg(long, short, global = true, help_heading = "Output", action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch a model and check it
+    Pull(PullArgs),
+    /// Show what this machine has and what would be used
+    Doctor(DoctorArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_stand_before_or_after_the_command() {
+        for words in ["fourier-kv --json -vv doctor", "fourier-kv doctor -v --json -v"] {
+            let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+            assert!(cli.common.json && cli.common.verbose == 2, "{words}");
+        }
+    }
+}

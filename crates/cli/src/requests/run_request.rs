@@ -1,0 +1,137 @@
+//! A request for an answer over a text.
+#![allow(dead_code, reason = "the body of `run` comes with the engine")]
+
+use std::path::PathBuf;
+
+use super::{Generation, Machine, Prompt, RequestError};
+use crate::args::{CacheArgs, RunArgs, SourceArgs};
+
+/// How the past is kept. Which kinds there are is for the cache crate to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CacheRequest {
+    /// `KIND` or `KIND:settings`, not empty.
+    pub(crate) kind: String,
+    /// Plan file, which is there.
+    pub(crate) plan: Option<PathBuf>,
+}
+
+impl CacheRequest {
+    fn new(args: &CacheArgs) -> Result<Self, RequestError> {
+        let kind = cache_kind(&args.cache)?;
+        if let Some(plan) = &args.plan {
+            check_plan(&kind, plan)?;
+        }
+        Ok(Self { kind, plan: args.plan.clone() })
+    }
+}
+
+fn check_plan(kind: &str, plan: &std::path::Path) -> Result<(), RequestError> {
+    if ["exact", "full"].contains(&kind.split(':').next().unwrap_or(kind)) {
+        let without = "with an exact cache, which has nothing to plan";
+        return Err(RequestError::NoEffect { option: "--plan", without });
+    }
+    existing_file("--plan", plan)
+}
+
+/// The text of `--cache`.
+pub(super) fn cache_kind(text: &str) -> Result<String, RequestError> {
+    let kind = text.trim();
+    let out_of_range = || RequestError::OutOfRange {
+        option: "--cache",
+        expected: "a kind of cache, such as fourier or exact",
+        got: format!("'{text}'"),
+    };
+    match kind.is_empty() || kind.starts_with(':') {
+        true => Err(out_of_range()),
+        false => Ok(kind.to_owned()),
+    }
+}
+
+/// A file that an option names must be there before hours are spent.
+pub(super) fn existing_file(option: &'static str, path: &std::path::Path) -> Result<(), RequestError> {
+    match path.is_file() {
+        true => Ok(()),
+        false => Err(RequestError::NoSuchFile { option, path: path.to_owned() }),
+    }
+}
+
+/// An answer over a text.
+#[derive(Debug, Clone)]
+pub(crate) struct RunRequest {
+    /// The model, as it was typed.
+    pub(crate) model: String,
+    /// Where the model may come from.
+    pub(crate) sources: SourceArgs,
+    /// What the model is given.
+    pub(crate) prompt: Prompt,
+    /// System message.
+    pub(crate) system: Option<String>,
+    /// Whether the model's chat template is used.
+    pub(crate) chat_template: bool,
+    /// How the past is kept.
+    pub(crate) cache: CacheRequest,
+    /// How the answer is chosen.
+    pub(crate) generation: Generation,
+    /// What computes.
+    pub(crate) machine: Machine,
+}
+
+impl RunRequest {
+    /// Understands what was typed.
+    pub(crate) fn new(args: &RunArgs) -> Result<Self, RequestError> {
+        if args.raw && args.system.is_some() {
+            let without = "with --raw, which leaves the chat template out";
+            return Err(RequestError::NoEffect { option: "--system", without });
+        }
+        Ok(Self {
+            model: args.model.model.clone(),
+            sources: args.model.sources.clone(),
+            prompt: Prompt::new(&args.file, &args.prompt)?,
+            system: args.system.clone(),
+            chat_template: !args.raw,
+            cache: CacheRequest::new(&args.cache)?,
+            generation: Generation::new(&args.generation)?,
+            machine: Machine::new(&args.device)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TextSource;
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn read(words: &str) -> Result<RunRequest, RequestError> {
+        let words = std::iter::once("test").chain(words.split_whitespace());
+        RunRequest::new(&Typed::try_parse_from(words).unwrap().run)
+    }
+
+    #[test]
+    fn the_main_job() {
+        let request = read("-m small.gguf --file long.txt --cache fourier:window=64 What now?");
+        let request = request.unwrap();
+        assert_eq!(request.model, "small.gguf");
+        assert_eq!(request.prompt.texts, [TextSource::File("long.txt".into())]);
+        assert_eq!(request.prompt.question, "What now?");
+        assert_eq!(request.cache.kind, "fourier:window=64");
+        assert!(request.chat_template);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for words in ["--raw --system x why", "--cache exact --plan p why", "--cache full:bf16 --plan p y"] {
+            assert!(matches!(read(words), Err(RequestError::NoEffect { .. })), "{words}");
+        }
+        assert!(matches!(read("--plan no/such why"), Err(RequestError::NoSuchFile { .. })));
+        assert!(matches!(read("--cache= why"), Err(RequestError::OutOfRange { .. })));
+        assert!(matches!(read("--device cuda why"), Err(RequestError::DeviceNotBuilt(_))));
+        assert!(matches!(read(""), Err(RequestError::EmptyPrompt)));
+    }
+}

@@ -1,0 +1,89 @@
+//! Sums over slices, written in lanes so that they vectorise without reordering being left to the compiler.
+//!
+//! All are `#[inline(always)]` building blocks for [`crate::isa::Operation`] bodies. The order of summation is
+//! fixed by [`LANES`], so results are the same from run to run and for every instruction set of one kind.
+
+use crate::element::Element;
+use crate::isa::Fma;
+use crate::number::Number;
+
+/// Independent partial sums in a reduction: two AVX-512 registers of `f32`.
+pub const LANES: usize = 32;
+
+/// `sum x_i y_i`.
+#[inline(always)]
+pub fn dot<F: Fma, T: Number, S: Element>(x: &[T], y: &[S]) -> T {
+    let mut sums = [T::zero(); LANES];
+    let (xs, x_rest) = x.as_chunks::<LANES>();
+    let (ys, y_rest) = y.as_chunks::<LANES>();
+    for (a, b) in xs.iter().zip(ys) {
+        for l in 0..LANES {
+            sums[l] = T::mul_add_in::<F>(a[l], b[l].load(), sums[l]);
+        }
+    }
+    for (l, (a, b)) in x_rest.iter().zip(y_rest).enumerate() {
+        sums[l] = T::mul_add_in::<F>(*a, b.load(), sums[l]);
+    }
+    total(sums)
+}
+
+/// `y_i += a x_i`.
+#[inline(always)]
+pub fn add_scaled<F: Fma, T: Number, S: Element>(a: T, x: &[S], y: &mut [T]) {
+    for (o, v) in y.iter_mut().zip(x) {
+        *o = T::mul_add_in::<F>(a, v.load(), *o);
+    }
+}
+
+/// `x_i *= a`.
+#[inline(always)]
+pub fn scale<T: Number>(x: &mut [T], a: T) {
+    for v in x {
+        *v = *v * a;
+    }
+}
+
+/// The largest number, minus infinity for none.
+#[inline(always)]
+pub fn maximum<T: Number>(x: &[T]) -> T {
+    let mut largest = [T::neg_infinity(); LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for c in chunks {
+        for l in 0..LANES {
+            largest[l] = if c[l] > largest[l] { c[l] } else { largest[l] };
+        }
+    }
+    let all = largest.iter().chain(rest);
+    all.fold(T::neg_infinity(), |m, &v| if v > m { v } else { m })
+}
+
+/// Replaces each `x_i` by `exp(x_i - shift)` and returns their sum.
+#[inline(always)]
+pub fn exponentials<T: Number>(x: &mut [T], shift: T) -> T {
+    let mut sums = [T::zero(); LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    for c in chunks {
+        for l in 0..LANES {
+            c[l] = Number::exp(c[l] - shift);
+            sums[l] = sums[l] + c[l];
+        }
+    }
+    for (l, v) in rest.iter_mut().enumerate() {
+        *v = Number::exp(*v - shift);
+        sums[l] = sums[l] + *v;
+    }
+    total(sums)
+}
+
+/// Adds partial sums in halves.
+#[inline(always)]
+fn total<T: Number>(mut sums: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            sums[l] = sums[l] + sums[l + width];
+        }
+        width /= 2;
+    }
+    sums[0]
+}

@@ -1,0 +1,107 @@
+//! What kernels need besides their arguments: the instruction set, transforms, and working memory to reuse.
+//!
+//! One workspace serves all threads, layers and caches of an engine. Nothing in it belongs to a cache: its bytes
+//! are working memory, not memory of the past.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fourier_kv_spectral::fft::Fft;
+use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
+
+use crate::attention::exact::ExactScratch;
+use crate::attention::fourier::FourierScratch;
+use crate::isa::Isa;
+
+/// Shared working memory; see the module's head.
+#[derive(Debug)]
+pub struct Workspace {
+    isa: Isa,
+    transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
+    pool: Mutex<Vec<Box<Scratch>>>,
+}
+
+/// Everything that is computed once a period.
+#[derive(Debug)]
+pub struct Transforms {
+    /// Whole-signal transforms.
+    pub fft: Fft<f32>,
+    /// Phasors for streaming.
+    pub phasors: PhasorTable<f32>,
+    last_block: Mutex<Option<Arc<PhasorBlock<f32>>>>,
+    scratch: Mutex<Vec<FourierScratch<f32>>>,
+}
+
+/// Working memory of one task.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// For [`crate::attention::exact`].
+    pub exact: ExactScratch<f32>,
+    /// For whatever a task needs; its content is left over from the last use.
+    pub floats: Vec<f32>,
+    /// The same, a second one.
+    pub more_floats: Vec<f32>,
+}
+
+impl Workspace {
+    /// A workspace whose kernels run on `isa`.
+    pub fn new(isa: Isa) -> Self {
+        Workspace { isa, transforms: Mutex::default(), pool: Mutex::default() }
+    }
+
+    /// The instruction set that kernels run on.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Runs `task` with working memory that no other task uses meanwhile.
+    pub fn with_scratch<R>(&self, task: impl FnOnce(&mut Scratch) -> R) -> R {
+        let mut scratch = locked(&self.pool).pop().unwrap_or_default();
+        let result = task(&mut scratch);
+        locked(&self.pool).push(scratch);
+        result
+    }
+
+    /// The transforms of an even period, planned at its first use.
+    pub fn transforms(&self, period: usize) -> Arc<Transforms> {
+        let mut known = locked(&self.transforms);
+        known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
+    }
+}
+
+impl Transforms {
+    fn new(period: usize) -> Self {
+        Transforms {
+            fft: Fft::new(period),
+            phasors: PhasorTable::new(period),
+            last_block: Mutex::default(),
+            scratch: Mutex::default(),
+        }
+    }
+
+    /// Runs `task` with transform memory that no other task uses meanwhile.
+    pub fn with_scratch<R>(&self, task: impl FnOnce(&mut FourierScratch<f32>) -> R) -> R {
+        let mut scratch = locked(&self.scratch).pop().unwrap_or_else(|| FourierScratch::new(&self.fft));
+        let result = task(&mut scratch);
+        locked(&self.scratch).push(scratch);
+        result
+    }
+
+    /// The phasors of a block of times. Layers ask for the same block one after another: the last one is kept.
+    pub fn block(&self, first_time: usize, samples: usize, harmonics: usize) -> Arc<PhasorBlock<f32>> {
+        let mut last = locked(&self.last_block);
+        if let Some(block) = last.as_ref()
+            && (block.first_time(), block.samples(), block.harmonics()) == (first_time, samples, harmonics)
+        {
+            return block.clone();
+        }
+        let block = Arc::new(self.phasors.block(first_time, samples, harmonics));
+        *last = Some(block.clone());
+        block
+    }
+}
+
+/// Locks; a panic elsewhere cannot have left these pools and tables in a broken state.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
