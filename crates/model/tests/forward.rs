@@ -3,6 +3,8 @@
 #[path = "shared/cached_models.rs"]
 mod cached_models;
 
+#![allow(clippy::print_stdout, reason = "figures for the record: cargo test -- --nocapture")]
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
