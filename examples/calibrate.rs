@@ -1,6 +1,7 @@
 //! Looks at a text with a model and writes a plan: which head dims may become spectral.
 //!
 //!     cargo run --release --example calibrate -- model.gguf text.txt model.plan
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Answers a question about a file, with the past in a small cache.
 //!
 //!     cargo run --release --example generate -- model.gguf report.txt "Summarise the findings."
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 use std::io::Write;
 use std::ops::ControlFlow;

@@ -4,6 +4,7 @@
 //!
 //! The model calls five operations and never asks which cache it has. This one wraps the exact cache's attention
 //! kernel around two short runs of tokens a head.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The forward pass against NumPy's, written independently (tools/goldens/reference_model.py).
 
+#![allow(clippy::print_stdout, reason = "figures for the record: cargo test -- --nocapture")]
+
 #[path = "shared/cached_models.rs"]
 mod cached_models;
-
-#![allow(clippy::print_stdout, reason = "figures for the record: cargo test -- --nocapture")]
 
 use std::ops::ControlFlow;
 use std::path::Path;
