@@ -9,9 +9,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use fourier_kv_engine::cache::{
-    AttnRows, CacheBytes, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Storage, Workspace,
-};
+use fourier_kv_engine::cache::{AttnRows, CacheBytes, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use fourier_kv_engine::kernels::attention::Queries;
 use fourier_kv_engine::kernels::attention::exact::{ExactRegion, ExactScratch, Mask, attend_exact};
 use fourier_kv_engine::{Engine, EngineOptions, GenerateOptions, Message, Session};
@@ -34,8 +32,8 @@ struct FirstAndLast {
 }
 
 impl KvCache for FirstAndLast {
-    fn kind(&self) -> CacheKind {
-        CacheKind::Exact(Storage::F32) // what it stores of the tokens it keeps
+    fn describe(&self) -> String {
+        format!("first-and-last:window={WINDOW}")
     }
 
     fn shape(&self) -> &CacheShape {

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     session.prompt(&tokens[..prompt], LogitRows::Last, &mut |_| ControlFlow::Continue(()))?;
     println!(
         "{}",
-        json!({"cache": session.cache().kind().to_string(), "prompt": prompt,
+        json!({"cache": session.cache().describe(), "prompt": prompt,
         "prefill_tokens_per_second": prompt as f64 / begun.elapsed().as_secs_f64()})
     );
     // Everything but the cache is as large as it will be: what changes from here on is the cache.

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = Path::new(model).file_name().unwrap_or_default().to_string_lossy();
     let described = json!({
         "format": "next-token-logprobs", "version": 1, "dtype": "<f4", "model": name, "tokens": tokens,
-        "engine": format!("fourier-kv {}, {}", env!("CARGO_PKG_VERSION"), session.cache().kind()),
+        "engine": format!("fourier-kv {}, {}", env!("CARGO_PKG_VERSION"), session.cache().describe()),
         "shape": [logits.count(), logits.vocabulary],
     });
     std::fs::write(Path::new(out).with_extension("json"), described.to_string())?;
