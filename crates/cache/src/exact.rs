@@ -43,8 +43,8 @@ impl<S: Element> ExactCache<S> {
 }
 
 impl<S: Element> KvCache for ExactCache<S> {
-    fn kind(&self) -> CacheKind {
-        CacheKind::Exact(Storage::of::<S>())
+    fn describe(&self) -> String {
+        CacheKind::Exact(Storage::of::<S>()).to_string()
     }
 
     fn shape(&self) -> &CacheShape {

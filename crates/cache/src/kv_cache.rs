@@ -1,14 +1,14 @@
 //! The one interface of every way of keeping the past.
 
-use crate::{AttnRows, CacheBytes, CacheError, CacheKind, CacheShape, KvRows, QueryRows, Workspace};
+use crate::{AttnRows, CacheBytes, CacheError, CacheShape, KvRows, QueryRows, Workspace};
 
 /// A key/value cache of one sequence. See the crate's root for the order of calls and the layouts.
 ///
 /// A forward pass calls, for each layer: `append` and `attend` for one tile of tokens after another, then, at the end
 /// of a prompt, `seal`. It never asks which cache it has.
 pub trait KvCache: Send {
-    /// Which method this is, with its settings.
-    fn kind(&self) -> CacheKind;
+    /// The method and its settings, as people write and read them: `fourier:band=base,harmonics=256`.
+    fn describe(&self) -> String;
 
     /// The sizes it was built for.
     fn shape(&self) -> &CacheShape;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::exact::ExactCache;
-use crate::{AttnRows, CacheBytes, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use crate::{AttnRows, CacheBytes, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
 /// An exact cache that shows each layer's tensors to an observer when the layer is sealed.
 pub struct TraceCache<O> {
@@ -58,8 +58,8 @@ impl<O: FnMut(LayerTrace<'_>) + Send> TraceCache<O> {
 }
 
 impl<O: FnMut(LayerTrace<'_>) + Send> KvCache for TraceCache<O> {
-    fn kind(&self) -> CacheKind {
-        self.inner.kind()
+    fn describe(&self) -> String {
+        "trace".to_owned()
     }
 
     fn shape(&self) -> &CacheShape {

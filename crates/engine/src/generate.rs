@@ -112,6 +112,7 @@ impl Engine {
             filter: StopFilter::new(&options.stop),
             text: String::new(),
             tokens: Vec::new(),
+            before: session.tokens().len(),
             passes: 0,
         };
         answer.run(session, logits.rows, prefill, watch)
@@ -144,6 +145,8 @@ struct Answer<'a> {
     filter: StopFilter,
     text: String,
     tokens: Vec<u32>,
+    /// Tokens of the sequence before the answer.
+    before: usize,
     passes: usize,
 }
 
@@ -159,7 +162,7 @@ impl Answer<'_> {
     ) -> Result<Generation, EngineError> {
         let begun = Instant::now();
         let finish = loop {
-            if let Some(finish) = self.limit(session) {
+            if let Some(finish) = self.limit() {
                 break finish;
             }
             let token = self.sampler.choose(&logits)?;
@@ -170,7 +173,7 @@ impl Answer<'_> {
             if let Some(finish) = self.show(token, watch) {
                 break finish;
             }
-            if self.limit(session).is_none() {
+            if self.limit().is_none() {
                 logits = session.step(token)?.rows;
                 self.passes += 1;
             }
@@ -184,11 +187,12 @@ impl Answer<'_> {
         Ok(Generation { text, tokens, finish, prefill, decode, decode_passes: passes })
     }
 
-    fn limit(&self, session: &Session<'_>) -> Option<Finish> {
+    /// Whether the answer is as long as it may be.
+    fn limit(&self) -> Option<Finish> {
         if self.options.max_tokens.is_some_and(|most| self.tokens.len() >= most) {
             return Some(Finish::Length);
         }
-        let full = session.tokens().len() >= self.engine.model().config().context_length;
+        let full = self.before + self.tokens.len() >= self.engine.model().config().context_length;
         (full && !self.options.past_context).then_some(Finish::Context)
     }
 

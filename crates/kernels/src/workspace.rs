@@ -18,7 +18,7 @@ use crate::isa::Isa;
 pub struct Workspace {
     isa: Isa,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
-    pool: Mutex<Vec<Box<Scratch>>>,
+    pool: Mutex<Vec<Scratch>>,
 }
 
 /// Everything that is computed once a period.

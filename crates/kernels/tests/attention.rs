@@ -361,6 +361,9 @@ proptest! {
     }
 }
 
+/// What attention over keys and values is to give.
+type Expected<'a> = dyn Fn(&[f64], &[f64]) -> Vec<f64> + 'a;
+
 /// The error of attention over keys and values stored as `S`, against the oracle on what was stored.
 fn stored<S: Element>(
     isa: Isa,
@@ -369,7 +372,7 @@ fn stored<S: Element>(
     k: &[f64],
     v: &[f64],
     mask: Mask,
-    expected: &dyn Fn(&[f64], &[f64]) -> Vec<f64>,
+    expected: &Expected<'_>,
 ) -> f64 {
     let (keys, values): (Vec<S>, Vec<S>) = (cast(k), cast(v));
     let queries = Queries { rows: q, dim, tokens: n, first: 0, scale: 0.7 };

@@ -107,6 +107,10 @@ pub struct ChatTemplate {
 impl ChatTemplate {
     /// A template from its source. `bos` and `eos` are the texts of these tokens, which templates
     /// see as `bos_token` and `eos_token`; empty where the model has none.
+    ///
+    /// # Errors
+    ///
+    /// If the template does not parse, or it or a tag in it is longer than any in use.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<ChatTemplate, ChatError> {
         check_length("chat template", source.len(), MAX_SOURCE)?;
         check_length("tag in chat template", longest_tag(source), MAX_TAG)?;
@@ -134,6 +138,10 @@ impl ChatTemplate {
     /// The prompt for a conversation. `add_generation_prompt` opens the model's turn. `extra` are
     /// further variables that the template may look at, such as `tools` or `enable_thinking`; they
     /// cannot replace the messages.
+    ///
+    /// # Errors
+    ///
+    /// If the template refuses the messages, fails, or does more work than it may.
     pub fn render(
         &self,
         messages: &[Message],

@@ -1,10 +1,12 @@
 //! Chat templates against goldens rendered by Hugging Face's own environment
 //! (`tools/goldens/chat_prompts.py`), and templates that mean harm.
 
-mod common;
+#[path = "shared/cached_models.rs"]
+mod cached_models;
 
-use common::{Metadata, cached_model};
+use cached_models::cached_model;
 use fourier_kv_model::chat::{ChatError, ChatTemplate, Message};
+use fourier_kv_model::source;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -59,7 +61,7 @@ fn real_templates_render_as_published() {
         let Some(path) = cached_model(&golden.file) else {
             continue;
         };
-        let source = Metadata::read(&path).text("tokenizer.chat_template").unwrap();
+        let source = source::open(&path).unwrap().chat_template.unwrap();
         let template = ChatTemplate::new(&source, &goldens.bos, &goldens.eos).unwrap();
         for (i, conversation) in goldens.conversations.iter().enumerate() {
             for (add_generation_prompt, j) in [(false, 0), (true, 1)] {

@@ -1,6 +1,9 @@
 //! The forward pass against NumPy's, written independently (tools/goldens/reference_model.py).
 
-mod common;
+#![allow(clippy::print_stdout, reason = "figures for the record: cargo test -- --nocapture")]
+
+#[path = "shared/cached_models.rs"]
+mod cached_models;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -203,5 +206,6 @@ fn smollm2_agrees_with_numpy() {
 
 fn smollm2() -> std::path::PathBuf {
     let name = "smollm2-135m-instruct-q4_1.gguf";
-    common::cached_model(name).unwrap_or_else(|| panic!("{name} is not there: run `fourier-kv pull smollm2` first"))
+    cached_models::cached_model(name)
+        .unwrap_or_else(|| panic!("{name} is not there: run `fourier-kv pull smollm2` first"))
 }

@@ -12,8 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fourier_kv_cache::plan::Plan;
 use fourier_kv_model::safetensors_dir::check_file;
 use fourier_kv_model::source::ModelSource;
+use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
 use fourier_kv_testkit::{Encoding, Meta, RandomModel, random_model::fnv1a64};
 
 /// How long each target's seeds are changed.
@@ -158,4 +160,29 @@ fn safetensors_header() {
         Err(error) => error.to_string().is_empty(),
     });
     assert!(accepted > 50 && refused > 500, "{accepted} accepted, {refused} refused");
+}
+
+/// Text formats: few changes leave JSON whole, so most are refused at once, and some are not.
+#[test]
+fn tokenizers_survive() {
+    let (_, refused) = run("tokenizer", |bytes| {
+        let Ok(tokenizer) = Tokenizer::from_json(&bytes) else { return false };
+        let options = EncodeOptions { add_bos: false, parse_special: true };
+        let ids = tokenizer.encode("Two words, 23.\n\n  x", options).unwrap_or_default();
+        tokenizer.decode(&ids, false);
+        true
+    });
+    assert!(refused > 0);
+}
+
+#[test]
+fn plans_survive() {
+    let (_, refused) = run("plan", |bytes| match Plan::from_json(&bytes) {
+        Ok(plan) => {
+            assert_eq!(Plan::from_json(plan.to_json().as_bytes()).unwrap(), plan);
+            true
+        }
+        Err(_) => false,
+    });
+    assert!(refused > 0);
 }

@@ -1,11 +1,14 @@
 //! Token ids against goldens made by the tokenizers that the models were published with
 //! (`tools/goldens/tokenizer_ids.py`), and decoding back.
 
-mod common;
+#[path = "shared/cached_models.rs"]
+mod cached_models;
 
-use common::{Metadata, cached_model};
+use cached_models::cached_model;
+use fourier_kv_model::source;
 use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
 use fourier_kv_model::tokenizer_source::{GgufVocabulary, TokenizerSource};
+use fourier_kv_testkit::tiny_tokenizer;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -49,8 +52,8 @@ static GOLDENS: LazyLock<Goldens> =
     LazyLock::new(|| serde_json::from_str(include_str!("goldens/tokenizer_ids.json")).unwrap());
 
 fn real_tokenizer(file: &str) -> Option<Tokenizer> {
-    let vocabulary = Metadata::read(&cached_model(file)?).vocabulary();
-    Some(Tokenizer::from_source(&TokenizerSource::Gguf(vocabulary)).unwrap())
+    let model = source::open(&cached_model(file)?).unwrap();
+    Some(Tokenizer::from_source(&model.tokenizer).unwrap())
 }
 
 fn byte_level(golden: &ByteLevel) -> Tokenizer {
@@ -125,6 +128,27 @@ fn both_file_formats_give_the_published_ids() {
             assert_ids(&from_gguf, text, PARSED, ids);
         }
     }
+}
+
+/// The tokenizer of random test models, as both file formats write it.
+#[test]
+fn tiny_tokenizer_in_both_formats() {
+    let json = tiny_tokenizer::tokenizer_json().to_string();
+    let from_json = Tokenizer::from_json(json.as_bytes()).unwrap();
+    let vocabulary = GgufVocabulary {
+        model: "gpt2".into(),
+        pre: "gpt-2".into(),
+        tokens: tiny_tokenizer::tokens(),
+        merges: tiny_tokenizer::merges(),
+        token_types: tiny_tokenizer::token_types(),
+        ..GgufVocabulary::default()
+    };
+    let from_gguf = Tokenizer::from_source(&TokenizerSource::Gguf(vocabulary)).unwrap();
+    let text = "<|im_start|>the sun and the river<|im_end|>\n";
+    let ids = from_json.encode(text, PARSED).unwrap();
+    assert_eq!(ids[0], tiny_tokenizer::TURN_START);
+    assert_eq!(ids, from_gguf.encode(text, PARSED).unwrap());
+    assert_eq!(from_gguf.decode(&ids, false), text);
 }
 
 #[test]

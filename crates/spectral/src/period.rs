@@ -30,11 +30,11 @@ mod tests {
     use super::fast_period;
 
     fn is_fast(mut n: usize) -> bool {
-        if n % 2 != 0 {
+        if !n.is_multiple_of(2) {
             return false;
         }
         for factor in [2, 3, 5] {
-            while n % factor == 0 {
+            while n.is_multiple_of(factor) {
                 n /= factor;
             }
         }

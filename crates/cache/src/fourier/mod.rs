@@ -108,8 +108,8 @@ fn compression<'a>(
 }
 
 impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
-    fn kind(&self) -> CacheKind {
-        CacheKind::Fourier(self.settings.clone())
+    fn describe(&self) -> String {
+        CacheKind::Fourier(self.settings.clone()).to_string()
     }
 
     fn shape(&self) -> &CacheShape {

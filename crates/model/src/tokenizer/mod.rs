@@ -64,6 +64,10 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Builds the tokenizer that a model's files describe.
+    ///
+    /// # Errors
+    ///
+    /// If the description is damaged, inconsistent, or of a kind that is not supported.
     pub fn from_source(source: &TokenizerSource) -> Result<Tokenizer, TokenizerError> {
         match source {
             TokenizerSource::Gguf(vocabulary) => Tokenizer::from_spec(gguf::spec(vocabulary)?),
@@ -71,8 +75,11 @@ impl Tokenizer {
         }
     }
 
-    /// Builds a tokenizer from the bytes of a `tokenizer.json`. The bytes may be anything; the
-    /// result is an error where they describe no tokenizer of a supported kind.
+    /// Builds a tokenizer from the bytes of a `tokenizer.json`, which may be anything.
+    ///
+    /// # Errors
+    ///
+    /// If they describe no tokenizer of a supported kind.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         Tokenizer::from_spec(json::spec(bytes)?)
     }
@@ -102,6 +109,10 @@ impl Tokenizer {
 
     /// Sets the special ids that a `tokenizer.json` does not hold but a model's `config.json` does.
     /// `None` leaves what is there.
+    ///
+    /// # Errors
+    ///
+    /// If an id lies outside the vocabulary.
     pub fn with_special_ids(mut self, bos: Option<u32>, eos: Option<u32>) -> Result<Tokenizer, TokenizerError> {
         spec::check_id("beginning-of-sequence", bos, self.vocabulary_size())?;
         spec::check_id("end-of-sequence", eos, self.vocabulary_size())?;
@@ -110,8 +121,12 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// The ids of `text`. An error where the beginning-of-sequence token is asked for and there is
-    /// none, or where the text holds a run of more than half a million white-space characters.
+    /// The ids of `text`.
+    ///
+    /// # Errors
+    ///
+    /// If the beginning-of-sequence token is asked for and there is none, or the text holds a run of
+    /// more than half a million white-space characters.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         if options.add_bos {

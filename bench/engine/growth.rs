@@ -1,0 +1,85 @@
+//! A long prompt and long growth: bytes reported against bytes allocated, and time a token.
+//!
+//!     cargo run --release --example growth -- model.gguf text.txt 6000 8000 fourier
+//!
+//! Prints a JSON row every 500 tokens. The growth feeds the text's own next tokens, so it does not depend on what the
+//! model would say, and goes beyond the context that the model was trained for if it must.
+#![allow(clippy::print_stdout, reason = "a program that prints")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use fourier_kv_engine::model::decoder::LogitRows;
+use fourier_kv_engine::{Engine, EngineOptions};
+use serde_json::json;
+
+/// Counts the bytes that are allocated.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, file, prompt, growth, cache] = args.as_slice() else {
+        return Err("expected a model, a text file, the prompt's tokens, the growth's tokens, and a cache".into());
+    };
+    let (prompt, growth): (usize, usize) = (prompt.parse()?, growth.parse()?);
+    let engine = Engine::load(Path::new(model), &EngineOptions::default())?;
+    let tokens = engine.text_prompt(&std::fs::read_to_string(file)?)?;
+    if tokens.len() < prompt + growth {
+        return Err(format!("expected a text of {} tokens, got {}", prompt + growth, tokens.len()).into());
+    }
+    let mut session = engine.session(&cache.parse()?, None)?;
+    let begun = Instant::now();
+    session.prompt(&tokens[..prompt], LogitRows::Last, &mut |_| ControlFlow::Continue(()))?;
+    println!(
+        "{}",
+        json!({"cache": session.cache().describe(), "prompt": prompt,
+        "prefill_tokens_per_second": prompt as f64 / begun.elapsed().as_secs_f64()})
+    );
+    // Everything but the cache is as large as it will be: what changes from here on is the cache.
+    session.step(tokens[prompt])?;
+    let (held, reported) = (HELD.load(Ordering::Relaxed), session.cache().bytes().total());
+    let mut since = Instant::now();
+    for (i, &token) in tokens[prompt + 1..prompt + growth].iter().enumerate() {
+        let logits = session.step(token)?;
+        if logits.row(0).iter().any(|x| !x.is_finite()) {
+            return Err(format!("a logit after {i} tokens is not a number").into());
+        }
+        drop(logits);
+        if (i + 1) % 500 == 0 || i + 2 == growth {
+            let bytes = session.cache().bytes();
+            let allocated = HELD.load(Ordering::Relaxed) as i64 - held as i64;
+            let grown = bytes.total() as i64 - reported as i64;
+            println!(
+                "{}",
+                json!({"tokens": session.cache().len(), "bytes": bytes.total(), "by_kind": bytes,
+                "exact_bytes": session.cache().shape().exact_bytes(session.cache().len(), 2),
+                "reported_growth": grown, "allocated_growth": allocated, "drift": allocated - grown,
+                "ms_a_token": since.elapsed().as_secs_f64() * 1e3 / 500.0_f64.min((i + 1) as f64)})
+            );
+            since = Instant::now();
+        }
+    }
+    Ok(())
+}
