@@ -32,6 +32,11 @@ pub(crate) struct SourceArgs {
 #[command(next_help_heading = "Cache")]
 pub(crate) struct CacheArgs {
     /// How the past is kept: KIND, or KIND:key=value,...
+    ///
+    /// `exact` keeps every token as it is (`exact:bf16`, `exact:f16`, `exact:f32`). `fourier` keeps
+    /// the first tokens and the last ones, and between them a short spectrum along time; its
+    /// settings are band, harmonics, sink, window, capacity, least-middle, rank, exact and
+    /// coefficients, for example `fourier:window=256,harmonics=128`.
     #[arg(long, value_name = "KIND", default_value = "fourier")]
     pub(crate) cache: String,
 

@@ -153,11 +153,11 @@ impl SamplingReport {
 impl CacheReport {
     fn new(run: &Run<'_>, sequence: &engine::Session<'_>) -> Self {
         let cache = sequence.cache();
-        let (kind, by_kind, tokens) = (cache.kind(), cache.bytes(), cache.len());
+        let (by_kind, tokens) = (cache.bytes(), cache.len());
         let exact_bytes = cache.shape().exact_bytes(tokens, EXACT_WIDTH);
         CacheReport {
-            remark: uncompressed(&kind, by_kind),
-            kind: kind.to_string(),
+            remark: uncompressed(&run.request.cache.kind, by_kind),
+            kind: cache.describe(),
             plan: run.request.cache.plan.clone(),
             tokens,
             bytes: by_kind.total(),
