@@ -16,8 +16,9 @@ use rayon::prelude::*;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
+use crate::expected::PromptSize;
 use crate::kind::{CacheKind, Storage};
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
 /// The exact cache, storing numbers as `S`.
@@ -93,6 +94,16 @@ impl<S: Element> KvCache for ExactCache<S> {
             bookkeeping: held(&self.heads),
             ..CacheBytes::default()
         }
+    }
+}
+
+/// What the cache holds once a prompt has been appended.
+pub(crate) fn expected_bytes(storage: Storage, shape: &CacheShape, prompt: PromptSize) -> CacheBytes {
+    let room = room_after(prompt.tokens, prompt.tile);
+    CacheBytes {
+        tokens: shape.exact_bytes(room, storage.width()),
+        bookkeeping: shape.layers * shape.kv_heads * size_of::<Tokens<f32>>(),
+        ..CacheBytes::default()
     }
 }
 

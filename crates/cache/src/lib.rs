@@ -17,6 +17,7 @@
 mod bytes;
 mod error;
 mod exact;
+mod expected;
 pub mod fourier;
 mod kind;
 mod kv_cache;
@@ -30,6 +31,7 @@ mod trace;
 pub use bytes::CacheBytes;
 pub use error::CacheError;
 pub use exact::ExactCache;
+pub use expected::PromptSize;
 pub use fourier::FourierCache;
 pub use fourier_kv_kernels::attention::state::AttnRows;
 pub use fourier_kv_kernels::workspace::Workspace;

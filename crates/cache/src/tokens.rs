@@ -66,3 +66,16 @@ impl<S: Element> Tokens<S> {
         held(&self.keys) + held(&self.values)
     }
 }
+
+/// Tokens that there is room for when `tokens` have been pushed, `tile` at a time.
+pub(crate) fn room_after(tokens: usize, tile: usize) -> usize {
+    let (mut held, mut room) = (0, 0);
+    while held < tokens {
+        let count = tile.max(1).min(tokens - held);
+        if held + count > room {
+            room = held + count.max(GROWTH);
+        }
+        held += count;
+    }
+    room
+}

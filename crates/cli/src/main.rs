@@ -7,17 +7,25 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod calibrate;
 mod cancel;
 mod doctor;
 mod environment;
 mod failure;
 mod hints;
+mod input;
+mod inspect;
+mod loading;
 mod logging;
 mod models;
 mod output;
+mod plan_shares;
 mod progress;
 mod pull;
 mod requests;
+mod resident;
+mod run;
+mod session;
 mod usage;
 
 use std::process::ExitCode;
@@ -25,20 +33,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command, DoctorArgs, PullArgs};
-use cancel::Cancel;
+use cancel::{Cancel, EXIT_INTERRUPTED};
 use environment::Environment;
 use failure::Failure;
 use output::Output;
 use progress::Progress;
 use requests::{PullRequest, RequestError};
-
-/// What every command works with.
-struct Session {
-    environment: Environment,
-    output: Output,
-    progress: Progress,
-    cancel: Cancel,
-}
+use session::{Ending, Session};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
     };
     let output = Output { json: cli.common.json, quiet: cli.common.quiet };
     match start(&cli, output).and_then(|session| run(&cli.command, &session)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Err(failure) => fail(output, &failure),
     }
 }
@@ -61,11 +63,15 @@ fn start(cli: &Cli, output: Output) -> Result<Session, Failure> {
     Ok(Session { environment, output, progress: Progress::new(visible), cancel })
 }
 
-fn run(command: &Command, session: &Session) -> Result<(), Failure> {
+fn run(command: &Command, session: &Session) -> Result<Ending, Failure> {
     match command {
-        Command::Pull(args) => pull(args, session),
-        Command::Doctor(args) => doctor(args, session),
+        Command::Run(args) => return run::run(args, session),
+        Command::Inspect(args) => inspect::inspect(args, session)?,
+        Command::Calibrate(args) => calibrate::calibrate(args, session)?,
+        Command::Pull(args) => pull(args, session)?,
+        Command::Doctor(args) => doctor(args, session)?,
     }
+    Ok(Ending::Done)
 }
 
 fn pull(args: &PullArgs, session: &Session) -> Result<(), Failure> {
@@ -96,7 +102,7 @@ fn doctor(args: &DoctorArgs, session: &Session) -> Result<(), Failure> {
 
 fn fail(output: Output, failure: &Failure) -> ExitCode {
     if !failure.is_closed_pipe() {
-        output.failure(&failure.to_string(), hints::hint(failure).as_deref());
+        output.failure(&failure.message(), hints::hint(failure).as_deref());
     }
     ExitCode::from(failure.exit_code())
 }

@@ -1,8 +1,9 @@
 //! Progress bars on the error stream, drawn only where somebody watches.
 
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a spinner turns.
 const TICK: Duration = Duration::from_millis(120);
@@ -29,6 +30,17 @@ impl Progress {
         self.styled(bar, template, label.into())
     }
 
+    /// A bar over the tokens of a text.
+    pub(crate) fn tokens(&self, label: impl Into<String>, total: usize) -> ProgressBar {
+        let template = "{msg} [{bar:30}] {pos}/{len} tokens {rate} {left}";
+        self.styled(ProgressBar::new(total as u64), template, label.into())
+    }
+
+    /// A bar over work in units of no meaning to people.
+    pub(crate) fn share(&self, label: impl Into<String>) -> ProgressBar {
+        self.styled(ProgressBar::new(1), "{msg} [{bar:30}] {percent} % {left}", label.into())
+    }
+
     /// A spinner, for work whose length is not known.
     pub(crate) fn spinner(&self, label: impl Into<String>) -> ProgressBar {
         let bar = self.styled(ProgressBar::no_length(), "{spinner} {msg}", label.into());
@@ -43,8 +55,27 @@ impl Progress {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(template);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+        bar.set_style(style.with_key("rate", rate).with_key("left", time_left));
         bar.set_message(label);
         bar
     }
 }
+
+/// `410 tok/s`, once there is something to go by.
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    let rate = state.per_sec();
+    if state.pos() > 0 && rate.is_finite() {
+        written(write!(out, "{rate:.0} tok/s"));
+    }
+}
+
+/// `12 seconds left`, once there is something to go by.
+fn time_left(state: &ProgressState, out: &mut dyn Write) {
+    if state.pos() > 0 {
+        written(write!(out, "{} left", HumanDuration(state.eta())));
+    }
+}
+
+/// Writing to the bar's text cannot fail, and a bar is not worth an error.
+fn written(_: fmt::Result) {}

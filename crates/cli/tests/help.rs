@@ -28,6 +28,21 @@ fn help_of_the_program() {
 }
 
 #[test]
+fn help_of_run() {
+    assert_golden("run", &["run"]);
+}
+
+#[test]
+fn help_of_inspect() {
+    assert_golden("inspect", &["inspect"]);
+}
+
+#[test]
+fn help_of_calibrate() {
+    assert_golden("calibrate", &["calibrate"]);
+}
+
+#[test]
 fn help_of_pull() {
     assert_golden("pull", &["pull"]);
 }

@@ -7,6 +7,8 @@ pub fn cheapest(losses: &[f64], count: usize) -> Vec<u16> {
     let mut order: Vec<u16> = (0..losses.len() as u16).collect();
     order.sort_by(|&a, &b| losses[usize::from(a)].total_cmp(&losses[usize::from(b)]).then(a.cmp(&b)));
     order.truncate(count);
+    // Kept as long as the cache is: the rest is not needed.
+    order.shrink_to_fit();
     order.sort_unstable();
     order
 }

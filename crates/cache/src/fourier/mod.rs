@@ -31,6 +31,7 @@ pub mod choice;
 mod head;
 pub mod losses;
 pub mod settings;
+mod size;
 mod store;
 mod stretch;
 pub mod track;
@@ -41,6 +42,7 @@ use fourier_kv_kernels::element::Element;
 use rayon::prelude::*;
 
 pub use settings::{Band, FourierSettings, Rank};
+pub(crate) use size::expected_bytes;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;

@@ -39,7 +39,8 @@ impl<S: Element, C: Element> SideStore<S, C> {
             store_all::<f32, C>(&a.spectrum, &mut spectra[at..at + a.spectrum.len()]);
             at += a.spectrum.len();
         }
-        let mean: Vec<f32> = analysed.iter().flat_map(|a| a.means.iter().copied()).collect();
+        let mut mean = Vec::with_capacity(analysed.iter().map(|a| a.means.len()).sum());
+        mean.extend(analysed.iter().flat_map(|a| a.means.iter().copied()));
         SideStore { exact_dims: exact_dims(tracking, &spectral), spectral, spectra, mean, exact: Vec::new() }
     }
 

@@ -5,9 +5,7 @@ mod subcommands;
 
 use clap::{Parser, Subcommand};
 
-#[allow(unused_imports, reason = "for `run` and `calibrate`, which come next")]
-pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SourceArgs};
-#[allow(unused_imports, reason = "for `run`, `inspect` and `calibrate`, which come next")]
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SourceArgs};
 pub(crate) use subcommands::{CalibrateArgs, DoctorArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.
@@ -42,6 +40,12 @@ pub(crate) struct CommonArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Answer over a long text
+    Run(RunArgs),
+    /// Show a model, and what its past takes in every cache
+    Inspect(InspectArgs),
+    /// Make a plan: which parts of the past a model needs exactly
+    Calibrate(CalibrateArgs),
     /// Fetch a model and check it
     Pull(PullArgs),
     /// Show what this machine has and what would be used

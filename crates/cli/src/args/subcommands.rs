@@ -30,7 +30,6 @@ pub(crate) struct DoctorArgs {
 
 /// `fourier-kv run`.
 #[derive(Debug, Args)]
-#[allow(dead_code, reason = "its body comes with the engine")]
 pub(crate) struct RunArgs {
     /// The question or task; with --file it comes after the files
     #[arg(value_name = "PROMPT")]
@@ -67,11 +66,18 @@ pub(crate) struct RunArgs {
 
 /// `fourier-kv inspect`.
 #[derive(Debug, Args)]
-#[allow(dead_code, reason = "its body comes with the engine")]
 pub(crate) struct InspectArgs {
     /// Which model.
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+
+    /// Cache to show, KIND or KIND:key=value,... (may be repeated) [default: every kind]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) cache: Vec<String>,
+
+    /// Lengths of the past to show, in tokens, such as 1k,4k,16k [default: up to the model's context]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',')]
+    pub(crate) context: Vec<String>,
 
     /// Plan file to look at beside the model
     #[arg(long, value_name = "FILE")]
@@ -80,7 +86,6 @@ pub(crate) struct InspectArgs {
 
 /// `fourier-kv calibrate`.
 #[derive(Debug, Args)]
-#[allow(dead_code, reason = "its body comes with the engine")]
 pub(crate) struct CalibrateArgs {
     /// Which model.
     #[command(flatten)]
@@ -90,7 +95,7 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) text: Vec<PathBuf>,
 
-    /// Plan file to write
+    /// Plan file to write; one that is there is replaced
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
@@ -98,9 +103,13 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, value_name = "KIND", default_value = "fourier")]
     pub(crate) cache: String,
 
-    /// Longest stretch of text that is looked at, in tokens [default: the model's context]
-    #[arg(long, value_name = "N")]
-    pub(crate) context: Option<usize>,
+    /// Tokens of text to look at
+    #[arg(long, value_name = "N", default_value_t = 16_384)]
+    pub(crate) tokens: usize,
+
+    /// Tokens of text to look at together; no more than the model's context
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    pub(crate) sequence: usize,
 
     /// What computes.
     #[command(flatten)]

@@ -57,7 +57,6 @@ pub(crate) struct PullSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CachedCheck {
     /// Its length only: nothing is read, so a run starts at once.
-    #[allow(dead_code, reason = "for `run`, `inspect` and `calibrate`, which come next")]
     Length,
     /// Its length and SHA-256.
     Sha256,

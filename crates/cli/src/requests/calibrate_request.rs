@@ -1,7 +1,9 @@
 //! A request for a plan file.
-#![allow(dead_code, reason = "the body of `calibrate` comes with the engine")]
 
 use std::path::{Path, PathBuf};
+
+use fourier_kv_engine::cache::CacheKind;
+use fourier_kv_engine::cache::fourier::FourierSettings;
 
 use super::run_request::cache_kind;
 use super::{Machine, RequestError};
@@ -18,10 +20,12 @@ pub(crate) struct CalibrateRequest {
     pub(crate) texts: Vec<PathBuf>,
     /// Plan file to write; its folder is there.
     pub(crate) output: PathBuf,
-    /// `KIND` or `KIND:settings`, not empty.
-    pub(crate) cache: String,
-    /// Longest stretch of text, in tokens; `None` for the model's context.
-    pub(crate) context: Option<usize>,
+    /// The cache that the plan is for.
+    pub(crate) settings: FourierSettings,
+    /// Tokens of text to look at; at least 1.
+    pub(crate) tokens: usize,
+    /// Tokens to look at together; at least 1.
+    pub(crate) sequence: usize,
     /// What computes.
     pub(crate) machine: Machine,
 }
@@ -29,9 +33,10 @@ pub(crate) struct CalibrateRequest {
 impl CalibrateRequest {
     /// Understands what was typed.
     pub(crate) fn new(args: &CalibrateArgs) -> Result<Self, RequestError> {
-        if args.context == Some(0) {
-            let (option, expected) = ("--context", "1 or more");
-            return Err(RequestError::OutOfRange { option, expected, got: "0".to_owned() });
+        for (option, number) in [("--tokens", args.tokens), ("--sequence", args.sequence)] {
+            if number == 0 {
+                return Err(RequestError::OutOfRange { option, expected: "1 or more", got: "0".to_owned() });
+            }
         }
         check_output(&args.output)?;
         Ok(Self {
@@ -39,10 +44,19 @@ impl CalibrateRequest {
             sources: args.model.sources.clone(),
             texts: text_files(&args.text)?,
             output: args.output.clone(),
-            cache: cache_kind(&args.cache)?,
-            context: args.context,
+            settings: plannable(&args.cache)?,
+            tokens: args.tokens,
+            sequence: args.sequence,
             machine: Machine::new(&args.device)?,
         })
+    }
+}
+
+/// The settings of a cache that plans are for.
+fn plannable(cache: &str) -> Result<FourierSettings, RequestError> {
+    match cache_kind(cache)? {
+        CacheKind::Fourier(settings) => Ok(settings),
+        other => Err(RequestError::NothingToPlan(other.name())),
     }
 }
 
@@ -124,7 +138,8 @@ mod tests {
     fn what_cannot_work_is_refused_before_it_starts() {
         let folder = folder_with(&["a.txt"]);
         let missing = ["--text @/no.txt -o @/p"];
-        let wrong = ["--text @ -o @/no/p", "--text @ -o @", "--text @ -o @/p --context 0"];
+        let wrong =
+            ["--text @ -o @/no/p", "--text @ -o @", "--text @ -o @/p --tokens 0", "--text @ -o @/p --sequence 0"];
         for words in missing {
             let result = read(folder.path(), words);
             assert!(matches!(result, Err(RequestError::NoSuchFile { .. })), "{words}");
@@ -133,6 +148,8 @@ mod tests {
             let result = read(folder.path(), words);
             assert!(matches!(result, Err(RequestError::OutOfRange { .. })), "{words}");
         }
+        let exact = read(folder.path(), "--text @ -o @/p --cache exact");
+        assert!(matches!(exact, Err(RequestError::NothingToPlan("exact"))));
         let empty = read(folder_with(&[]).path(), "--text @ -o @/p");
         assert!(matches!(empty, Err(RequestError::NoSuchFile { .. })));
     }

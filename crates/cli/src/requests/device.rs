@@ -8,7 +8,6 @@ const MOST_THREADS: usize = 4096;
 
 /// What computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "for `run` and `calibrate`, which come next")]
 pub(crate) enum Device {
     /// The processor.
     Cpu,
@@ -16,7 +15,6 @@ pub(crate) enum Device {
 
 /// What computes, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "for `run` and `calibrate`, which come next")]
 pub(crate) struct Machine {
     /// What computes.
     pub(crate) device: Device,
@@ -26,7 +24,6 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Understands `--device` and `--threads`.
-    #[allow(dead_code, reason = "for `run` and `calibrate`, which come next")]
     pub(super) fn new(args: &DeviceArgs) -> Result<Self, RequestError> {
         let device = match args.device.as_str() {
             "cpu" => Device::Cpu,

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use fourier_kv_engine::cache::SettingsError;
+
 /// What is wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -62,6 +64,20 @@ pub(crate) enum RequestError {
         option: &'static str,
         /// The file.
         path: PathBuf,
+    },
+    /// A cache that cannot be made out.
+    #[error("--cache: {0}")]
+    Cache(#[from] SettingsError),
+    /// A cache that no plan is for.
+    #[error("the {0} cache has nothing to plan")]
+    NothingToPlan(&'static str),
+    /// A file that is not text.
+    #[error("{what} is not UTF-8 text: the byte at position {position} does not belong")]
+    NotText {
+        /// The file, or standard input.
+        what: String,
+        /// Bytes before the first that does not belong.
+        position: usize,
     },
     /// A log filter that cannot be read.
     #[error("FOURIER_KV_LOG: {0}")]

@@ -8,14 +8,16 @@ mod inspect_request;
 mod prompt;
 mod pull_request;
 mod run_request;
+mod text;
 
-#[allow(unused_imports, reason = "for `run`, `inspect` and `calibrate`, which come next")]
 pub(crate) use {
     calibrate_request::CalibrateRequest,
-    device::{Device, Machine},
+    device::{Device, Machine, threads},
+    error::RequestError,
     generation::{Choice, Generation},
     inspect_request::InspectRequest,
-    prompt::{Prompt, TextSource},
-    run_request::{CacheRequest, RunRequest},
+    prompt::Prompt,
+    pull_request::PullRequest,
+    run_request::RunRequest,
+    text::read_text,
 };
-pub(crate) use {device::threads, error::RequestError, pull_request::PullRequest};

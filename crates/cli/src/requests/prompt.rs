@@ -1,10 +1,11 @@
 //! The text that the model is given: files, then the question.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::RequestError;
+use super::text::{read_text, text_of};
 
 /// Where a text comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,18 +50,16 @@ impl Prompt {
     /// Reads the texts and puts everything together, with an empty line between the parts.
     ///
     /// # Errors
-    /// [`RequestError::Text`] for what cannot be read or is not UTF-8, and
-    /// [`RequestError::EmptyPrompt`] where there is nothing but white space.
-    #[allow(dead_code, reason = "for `run`, which comes next")]
+    /// [`RequestError::Text`] for what cannot be read, [`RequestError::NotText`] for what is not
+    /// UTF-8, and [`RequestError::EmptyPrompt`] where there is nothing but white space.
     pub(crate) fn read(&self, mut input: impl Read) -> Result<String, RequestError> {
         let mut parts = Vec::new();
         for source in &self.texts {
             let text = match source {
-                TextSource::File(path) => std::fs::read_to_string(path),
-                TextSource::StandardInput => io::read_to_string(&mut input),
+                TextSource::File(path) => read_text(path)?,
+                TextSource::StandardInput => text_of(&source.to_string(), &mut input)?,
             };
-            let failed = |error| RequestError::Text { what: source.to_string(), source: error };
-            parts.push(text.map_err(failed)?.trim_end().to_owned());
+            parts.push(text.trim_end().to_owned());
         }
         parts.push(self.question.clone());
         parts.retain(|part| !part.is_empty());
@@ -114,9 +113,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_not_text_is_named() {
-        let missing = prompt(&["no/such/file"], &[]).unwrap().read(io::empty()).unwrap_err();
+        let missing = prompt(&["no/such/file"], &[]).unwrap().read(std::io::empty()).unwrap_err();
         assert!(missing.to_string().contains("no/such/file"));
-        let bytes = prompt(&["-"], &["why"]).unwrap().read(&[0xff_u8, 0xfe][..]).unwrap_err();
-        assert!(bytes.to_string().contains("standard input"));
+        let bytes = prompt(&["-"], &["why"]).unwrap().read(&[b'a', 0xff_u8, 0xfe][..]).unwrap_err();
+        assert!(bytes.to_string().starts_with("standard input is not UTF-8 text: the byte at position 1"));
     }
 }

@@ -37,6 +37,12 @@ impl PullRequest {
         };
         Ok(Self { model: model.to_owned(), settings })
     }
+
+    /// The same for a command that only uses the model: a cached file is not read to check it.
+    pub(crate) fn for_use(mut self) -> Self {
+        self.settings.check = CachedCheck::Length;
+        self
+    }
 }
 
 /// The option goes before the variable, the variable before the default.

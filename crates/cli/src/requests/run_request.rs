@@ -1,16 +1,17 @@
 //! A request for an answer over a text.
-#![allow(dead_code, reason = "the body of `run` comes with the engine")]
 
 use std::path::PathBuf;
+
+use fourier_kv_engine::cache::CacheKind;
 
 use super::{Generation, Machine, Prompt, RequestError};
 use crate::args::{CacheArgs, RunArgs, SourceArgs};
 
-/// How the past is kept. Which kinds there are is for the cache crate to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the past is kept.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CacheRequest {
-    /// `KIND` or `KIND:settings`, not empty.
-    pub(crate) kind: String,
+    /// The method, with its settings.
+    pub(crate) kind: CacheKind,
     /// Plan file, which is there.
     pub(crate) plan: Option<PathBuf>,
 }
@@ -25,8 +26,8 @@ impl CacheRequest {
     }
 }
 
-fn check_plan(kind: &str, plan: &std::path::Path) -> Result<(), RequestError> {
-    if ["exact", "full"].contains(&kind.split(':').next().unwrap_or(kind)) {
+fn check_plan(kind: &CacheKind, plan: &std::path::Path) -> Result<(), RequestError> {
+    if matches!(kind, CacheKind::Exact(_)) {
         let without = "with an exact cache, which has nothing to plan";
         return Err(RequestError::NoEffect { option: "--plan", without });
     }
@@ -34,17 +35,8 @@ fn check_plan(kind: &str, plan: &std::path::Path) -> Result<(), RequestError> {
 }
 
 /// The text of `--cache`.
-pub(super) fn cache_kind(text: &str) -> Result<String, RequestError> {
-    let kind = text.trim();
-    let out_of_range = || RequestError::OutOfRange {
-        option: "--cache",
-        expected: "a kind of cache, such as fourier or exact",
-        got: format!("'{text}'"),
-    };
-    match kind.is_empty() || kind.starts_with(':') {
-        true => Err(out_of_range()),
-        false => Ok(kind.to_owned()),
-    }
+pub(super) fn cache_kind(text: &str) -> Result<CacheKind, RequestError> {
+    Ok(text.trim().parse::<CacheKind>()?)
 }
 
 /// A file that an option names must be there before hours are spent.
@@ -98,7 +90,7 @@ impl RunRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TextSource;
+    use super::super::prompt::TextSource;
     use super::*;
     use clap::Parser;
 
@@ -120,7 +112,7 @@ mod tests {
         assert_eq!(request.model, "small.gguf");
         assert_eq!(request.prompt.texts, [TextSource::File("long.txt".into())]);
         assert_eq!(request.prompt.question, "What now?");
-        assert_eq!(request.cache.kind, "fourier:window=64");
+        assert_eq!(request.cache.kind, "fourier:window=64".parse().unwrap());
         assert!(request.chat_template);
     }
 
@@ -130,7 +122,10 @@ mod tests {
             assert!(matches!(read(words), Err(RequestError::NoEffect { .. })), "{words}");
         }
         assert!(matches!(read("--plan no/such why"), Err(RequestError::NoSuchFile { .. })));
-        assert!(matches!(read("--cache= why"), Err(RequestError::OutOfRange { .. })));
+        for cache in ["", "magic", "exact:f8", "fourier:colour=red"] {
+            let words = format!("--cache={cache} why");
+            assert!(matches!(read(&words), Err(RequestError::Cache(_))), "{cache}");
+        }
         assert!(matches!(read("--device cuda why"), Err(RequestError::DeviceNotBuilt(_))));
         assert!(matches!(read(""), Err(RequestError::EmptyPrompt)));
     }

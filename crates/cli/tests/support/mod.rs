@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
 
 pub mod hub;
+pub mod models;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -29,6 +29,7 @@ use rayon::prelude::*;
 
 pub use batch::{ForwardError, LogitRows, Logits, Progress, Sequence};
 use layer::{LayerMatrices, LayerVectors};
+pub use tiles::TILE;
 use tiles::{Segment, Tile, tiles};
 
 use crate::config::ModelConfig;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 /// Rows a tile: enough for matrix products to run at full rate, few enough for a tile's activations to stay in the
-/// caches.
-pub(super) const TILE: usize = 512;
+/// caches. Caches are given a long prompt in tiles, too.
+pub const TILE: usize = 512;
 
 /// Some consecutive tokens of one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,6 @@
-//! What to do about each failure. Libraries say what went wrong; only this file says what to try.
+//! What to do about each failure. Libraries say what went wrong; only this folder says what to try.
+
+mod engine;
 
 use crate::doctor::DoctorError;
 use crate::failure::Failure;
@@ -15,7 +17,8 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Doctor(DoctorError::Threads(_)) => Some("try a smaller --threads".to_owned()),
         Failure::Doctor(DoctorError::Interrupted) => None,
         Failure::Output(_) => Some("look whether the disk it goes to is full".to_owned()),
-        Failure::CtrlC(_) => None,
+        Failure::Engine(error) | Failure::Open { source: error, .. } => engine::hint(error),
+        Failure::CtrlC(_) | Failure::Interrupted => None,
     }
 }
 
@@ -27,6 +30,8 @@ fn request(error: &RequestError) -> String {
         RequestError::NoEffect { option: "--top-p" | "--top-k", .. } => {
             "add --temperature, for example --temperature 0.8"
         }
+        RequestError::Cache(error) => return engine::settings(error),
+        RequestError::NothingToPlan(_) => "leave --cache out, or use --cache fourier",
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
         RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",
         RequestError::UnknownDevice(_) => "use --device cpu",
@@ -34,7 +39,8 @@ fn request(error: &RequestError) -> String {
         RequestError::NoCacheFolder => "set XDG_CACHE_HOME to a folder for fetched models",
         RequestError::EmptyPrompt => "give a question, a text with --file FILE, or both",
         RequestError::StandardInputTwice(_) => "give --file - once",
-        RequestError::Text { .. } => "give a text file in UTF-8 that you may read",
+        RequestError::Text { .. } => "check the path, and that you may read it",
+        RequestError::NotText { .. } => "give a plain text file; convert other files to UTF-8 text first",
         RequestError::NoSuchFile { .. } => "check the path",
         RequestError::LogFilter(_) => "try FOURIER_KV_LOG=fourier_kv=debug, or unset it",
     };

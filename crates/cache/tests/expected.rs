@@ -1,0 +1,85 @@
+//! The bytes that are foretold against those of caches that were really filled.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Tape, context, shape, workspace};
+use fourier_kv_cache::fourier::Band;
+use fourier_kv_cache::plan::{HeadPlan, Plan, PlanModel, PlanOrigin};
+use fourier_kv_cache::{CacheContext, CacheError, CacheKind, CacheShape, PromptSize};
+
+fn assert_foretold(kind: &str, context: &CacheContext, plan: Option<&Arc<Plan>>, prompt: PromptSize) {
+    let (tape, ws) = (Tape::new(CacheShape::clone(&context.shape), "expected"), workspace());
+    let kind: CacheKind = kind.parse().unwrap();
+    let mut cache = kind.build(context, plan.cloned()).unwrap();
+    tape.prompt(cache.as_mut(), &ws, prompt.tokens, prompt.tile);
+    let expected = kind.expected_bytes(&context.shape, plan, prompt).unwrap();
+    assert_eq!(expected, cache.bytes(), "{kind}, {prompt:?}");
+}
+
+#[test]
+fn many_settings_and_lengths() {
+    let kinds = [
+        "exact",
+        "exact:f16",
+        "exact:f32",
+        "fourier",
+        "fourier:window=70,harmonics=16,least-middle=40",
+        "fourier:window=33,harmonics=8,capacity=100,least-middle=16,band=base,coefficients=f32",
+        "fourier:window=1,sink=0,harmonics=4,least-middle=1,capacity=7",
+        "fourier:window=16,harmonics=300,least-middle=20,exact=f32",
+        "fourier:window=50,harmonics=20,rank=error,exact=f16,coefficients=f32",
+        "fourier:window=64,harmonics=8,capacity=64,band=base,exact=f32,coefficients=f32",
+    ];
+    for kind in kinds {
+        for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {
+            for tile in [1, 64, 512] {
+                assert_foretold(kind, &context(), None, PromptSize { tokens, tile });
+            }
+        }
+    }
+}
+
+/// Layers of one model have different shares.
+#[test]
+fn every_layers_share_counts() {
+    let shape = CacheShape { layers: 9, ..shape() };
+    let context = CacheContext::uniform(shape);
+    for kind in ["fourier:window=40,harmonics=16", "fourier:window=40,harmonics=16,band=base"] {
+        assert_foretold(kind, &context, None, PromptSize { tokens: 200, tile: 100 });
+    }
+}
+
+fn plan(band: Band) -> Arc<Plan> {
+    let head = |keys: &[u16], values: &[u16]| HeadPlan { keys: keys.to_vec(), values: values.to_vec() };
+    let CacheShape { layers, kv_heads, head_dim, .. } = shape();
+    let origin =
+        PlanOrigin { tokens: 1, sequences: 1, text_sha256: String::new(), harmonics: 1, rank: "error".to_owned() };
+    let heads = vec![vec![head(&[], &[0, 7]), head(&[1, 3], &[])], vec![head(&[0, 1, 2, 3], &[1]), head(&[], &[])]];
+    let (name, fingerprint) = (String::new(), String::new());
+    Arc::new(Plan { model: PlanModel { name, fingerprint, layers, kv_heads, head_dim }, band, origin, heads })
+}
+
+#[test]
+fn plans_count_as_they_are() {
+    for (band, name) in [(Band::Carrier, "carrier"), (Band::Base, "base")] {
+        let kind = format!("fourier:window=40,harmonics=16,band={name}");
+        for tokens in [40, 75, 76, 300] {
+            assert_foretold(&kind, &context(), Some(&plan(band)), PromptSize { tokens, tile: 64 });
+        }
+    }
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused() {
+    let prompt = PromptSize { tokens: 10, tile: 64 };
+    for kind in ["exact", "fourier:band=base"] {
+        let kind: CacheKind = kind.parse().unwrap();
+        let result = kind.expected_bytes(&shape(), Some(&plan(Band::Carrier)), prompt);
+        assert!(matches!(result, Err(CacheError::Plan(_))), "{kind}");
+    }
+    let other = CacheShape { layers: 3, ..shape() };
+    let kind: CacheKind = "fourier".parse().unwrap();
+    assert!(matches!(kind.expected_bytes(&other, Some(&plan(Band::Carrier)), prompt), Err(CacheError::Plan(_))));
+}

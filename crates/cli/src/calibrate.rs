@@ -1,0 +1,88 @@
+//! `calibrate`: a plan from texts.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use fourier_kv_engine::cache::plan::{Plan, PlanOrigin};
+use fourier_kv_engine::model::decoder::ForwardError;
+use fourier_kv_engine::{self as engine, CalibrateOptions, EngineError};
+use serde::Serialize;
+
+use crate::args::CalibrateArgs;
+use crate::failure::Failure;
+use crate::loading;
+use crate::plan_shares::PlanShares;
+use crate::requests::{CalibrateRequest, read_text};
+use crate::session::Session;
+
+/// Reads the texts, watches what the model asks of its past, and writes the plan.
+pub(crate) fn calibrate(args: &CalibrateArgs, session: &Session) -> Result<(), Failure> {
+    let request = CalibrateRequest::new(args)?;
+    let texts: Vec<String> = request.texts.iter().map(|path| read_text(path)).collect::<Result<_, _>>()?;
+    let pulled = loading::model(&request.model, &request.sources, session)?;
+    let engine = loading::engine(&pulled.path, request.machine)?;
+    let plan = make_plan(&engine, &texts.join("\n\n"), &request, session)?;
+    plan.write(&request.output)?;
+    let report = Report::new(request.output, plan);
+    session.output.remark(&report.remark());
+    session.output.result(&report.plan.display().to_string(), &report).map_err(Failure::Output)
+}
+
+fn make_plan(
+    engine: &engine::Engine,
+    text: &str,
+    request: &CalibrateRequest,
+    session: &Session,
+) -> Result<Plan, Failure> {
+    let options =
+        CalibrateOptions { settings: request.settings.clone(), tokens: request.tokens, sequence: request.sequence };
+    let bar = session.progress.share("calibrating");
+    let result = engine::calibrate(engine, text, &options, &mut |progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        match session.cancel.is_raised() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    bar.finish_and_clear();
+    match result {
+        Err(EngineError::Forward(ForwardError::Stopped)) => Err(Failure::Interrupted),
+        // The last piece of work may have ended after Ctrl-C.
+        _ if session.cancel.is_raised() => Err(Failure::Interrupted),
+        result => Ok(result?),
+    }
+}
+
+/// The report of a plan that was written, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Report {
+    plan: PathBuf,
+    model: String,
+    band: &'static str,
+    origin: PlanOrigin,
+    spectral: PlanShares,
+}
+
+impl Report {
+    fn new(path: PathBuf, plan: Plan) -> Self {
+        Report {
+            spectral: PlanShares::of(&plan),
+            plan: path,
+            model: plan.model.name,
+            band: plan.band.name(),
+            origin: plan.origin,
+        }
+    }
+
+    fn remark(&self) -> String {
+        let PlanOrigin { tokens, sequences, .. } = self.origin;
+        let PlanShares { keys, values, .. } = self.spectral;
+        let many = if sequences == 1 { "sequence" } else { "sequences" };
+        format!(
+            "{tokens} tokens in {sequences} {many}; spectral: {:.1} % of the key dims, {:.1} % of the value dims",
+            100.0 * keys,
+            100.0 * values
+        )
+    }
+}
