@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         json!({"cache": session.cache().describe(), "prompt": prompt,
         "prefill_tokens_per_second": prompt as f64 / begun.elapsed().as_secs_f64()})
     );
-    // Everything but the cache is as large as it will be: what changes from here on is the cache.
+    // From here on the cache grows, and the working memory of transforms when a new period is planned.
     session.step(tokens[prompt])?;
     let (held, reported) = (HELD.load(Ordering::Relaxed), session.cache().bytes().total());
     let mut since = Instant::now();
@@ -75,11 +75,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "{}",
                 json!({"tokens": session.cache().len(), "bytes": bytes.total(), "by_kind": bytes,
                 "exact_bytes": session.cache().shape().exact_bytes(session.cache().len(), 2),
-                "reported_growth": grown, "allocated_growth": allocated, "drift": allocated - grown,
+                "reported_growth": grown, "allocated_growth": allocated, "working_memory_growth": allocated - grown,
                 "ms_a_token": since.elapsed().as_secs_f64() * 1e3 / 500.0_f64.min((i + 1) as f64)})
             );
             since = Instant::now();
         }
     }
+    // Beside its cache a session frees its list of tokens and one row of activations.
+    let (before, reported) = (HELD.load(Ordering::Relaxed), session.cache().bytes().total());
+    drop(session);
+    let freed = before - HELD.load(Ordering::Relaxed);
+    println!("{}", json!({"reported_at_the_end": reported, "freed": freed, "beside": freed as i64 - reported as i64}));
     Ok(())
 }
