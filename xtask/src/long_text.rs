@@ -1,10 +1,13 @@
 //! A long text that the repository makes itself: the report of a tour of light stations, one
-//! section a station, much alike, with one thing said once that a question can ask for.
+//! section a station, much alike, with one thing said once, near the end, that a question can ask for.
 
 /// The name of the station that the question is about.
 const ASKED_STATION: &str = "Gannet Rock";
 /// What is said of it, and of no other.
 const FACT: &str = "The keeper told us that the spare key of Gannet Rock is hidden under the blue beehive.";
+/// Stations after it: few enough for the fact to stand among the last 1,020 tokens, which the default cache keeps as
+/// they are. Older details may be lost in its spectrum, with a model as small as the demo's most of them.
+const AFTER_ASKED: usize = 3;
 /// What the demo asks.
 pub(crate) const QUESTION: &str = "Where is the spare key of Gannet Rock hidden? Answer in one sentence.";
 /// What a right answer holds.
@@ -99,7 +102,7 @@ impl Random {
 /// The report of a tour of `stations` stations; the fact stands a third of the way in.
 pub(crate) fn write(stations: usize, seed: u64) -> String {
     let mut random = Random(seed);
-    let asked = stations / 3;
+    let asked = stations.saturating_sub(AFTER_ASKED + 1);
     let mut text = String::from(
         "Report of the yearly tour of the light stations\n\n\
          This report describes each station in the order in which it was visited. It says what \
@@ -158,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn the_fact_stands_once_and_in_the_middle() {
+    fn the_fact_stands_once_and_near_the_end() {
         let text = write(52, 1);
         assert!(QUESTION.contains(ASKED_STATION) && FACT.contains(ANSWER));
         assert_eq!(text.matches(FACT).count(), 1);
         assert_eq!(text.matches("beehive").count(), 1);
-        let place = text.find(FACT).unwrap() * 100 / text.len();
-        assert!((25..45).contains(&place), "{place}%");
+        let after = text[text.find(FACT).unwrap()..].split_whitespace().count();
+        assert!((150..600).contains(&after), "{after} words");
     }
 
     #[test]

@@ -38,10 +38,20 @@ impl<S: Element> Tokens<S> {
     }
 
     /// Drops the first `count` tokens, and memory beyond what the rest and `spare` tokens need.
+    ///
+    /// When little is left of much, it moves to memory of its own: cutting the old piece short would leave a hole
+    /// beside it that the next layer's prompt does not fit into, and the process would hold both.
     pub(crate) fn drop_first(&mut self, count: usize, spare: usize) {
         for v in [&mut self.keys, &mut self.values] {
-            v.drain(..count * self.dim);
-            v.shrink_to(v.len() + spare * self.dim);
+            let room = v.len() - count * self.dim + spare * self.dim;
+            if v.capacity() > 2 * room {
+                let mut moved = Vec::with_capacity(room);
+                moved.extend_from_slice(&v[count * self.dim..]);
+                *v = moved;
+            } else {
+                v.drain(..count * self.dim);
+                v.shrink_to(room);
+            }
         }
     }
 

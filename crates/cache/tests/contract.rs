@@ -11,9 +11,9 @@ const KINDS: [&str; 9] = [
     "exact:f16",
     "exact:f32",
     "fourier",
-    "fourier:window=70,harmonics=16,least-middle=40",
+    "fourier:window=70,harmonics=16,least-middle=40,band=carrier",
     "fourier:window=70,harmonics=16,least-middle=40,band=base,exact=f32,coefficients=f32",
-    "fourier:window=33,harmonics=8,capacity=100,least-middle=16,rank=error,exact=f16",
+    "fourier:window=33,harmonics=8,capacity=100,least-middle=16,rank=error,exact=f16,band=carrier",
     "fourier:window=1,sink=0,harmonics=4,capacity=64,least-middle=1",
     "fourier:window=64,sink=10,harmonics=1000,capacity=200,least-middle=50,exact=f32",
 ];

@@ -146,7 +146,7 @@ fn a_prompt_that_starts_short_and_grows_is_compressed() {
 #[test]
 fn dims_are_chosen_within_the_budget_and_shown() {
     let (tape, ws) = (Tape::new(shape(), "choice"), workspace());
-    let settings = match "fourier:window=32,least-middle=64,harmonics=16".parse().unwrap() {
+    let settings = match "fourier:band=carrier,window=32,least-middle=64,harmonics=16".parse().unwrap() {
         CacheKind::Fourier(settings) => settings,
         CacheKind::Exact(_) => unreachable!("a fourier cache was named"),
     };

@@ -54,15 +54,14 @@ fn every_kind_is_shown_up_to_the_context() {
     let caches = report["caches"].as_array().unwrap();
     let kinds: Vec<&str> = caches.iter().map(|cache| cache["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds[..2], ["exact:bf16", "exact:f32"]);
-    assert!(kinds[2].starts_with("fourier:band=carrier,harmonics=512,"));
+    assert!(kinds[2].starts_with("fourier:band=base,harmonics=512,"));
     for cache in caches {
         let sizes = cache["sizes"].as_array().unwrap();
         let tokens: Vec<u64> = sizes.iter().map(|size| size["tokens"].as_u64().unwrap()).collect();
         assert_eq!(tokens, [1024, 2048, 4096, 5000]);
     }
     let text = stdout(&place.run("inspect", &[]));
-    for words in ["random llama", "  layers      2, ", "  exact:bf16\n", "  fourier:band=carrier", "     5000 tokens "]
-    {
+    for words in ["random llama", "  layers      2, ", "  exact:bf16\n", "  fourier:band=base", "     5000 tokens "] {
         assert!(text.contains(words), "{words:?} in {text}");
     }
 }
@@ -78,10 +77,10 @@ fn a_plan_is_described_by_layer() {
     assert_eq!(report["plan"]["model"], "random llama");
     let layers = report["plan"]["spectral"]["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 2);
-    // Of 4 pairs 80 % are 3, of 8 dims 80 % are 6, in each of 2 heads.
+    // Of 8 dims 80 % are 6, in each of 2 heads.
     assert_eq!((&layers[0]["key_dims"], &layers[0]["value_dims"]), (&json!(12), &json!(12)));
     let text = stdout(&place.run("inspect", &["--plan", &plan]));
-    assert!(text.contains("made for    random llama, band=carrier") && text.contains("layer   key dims"), "{text}");
+    assert!(text.contains("made for    random llama, band=base") && text.contains("layer   key dims"), "{text}");
 }
 
 #[test]

@@ -133,8 +133,8 @@ fn plans_that_do_not_fit_are_refused() {
     run(&place.write("half.plan", &half[..half.len() / 2]), "expected a plan file, got something else");
 
     // The right model, another band.
-    let base = format!("{SMALL_FOURIER},band=base");
-    other.fails("run", &["why", "--cache", &base, "--plan", &plan], 1, "the plan was made for band=carrier");
+    let carrier = format!("{SMALL_FOURIER},band=carrier");
+    other.fails("run", &["why", "--cache", &carrier, "--plan", &plan], 1, "the plan was made for band=base");
     other.fails("run", &["why", "--cache", "exact", "--plan", &plan], 2, "--plan has no effect with an exact cache");
 }
 

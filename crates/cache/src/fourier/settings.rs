@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::kind::Storage;
 use crate::settings::{SettingsError, number, pairs, word};
 
-/// Settings of the `fourier` cache; [`Default`] gives the paper's sizes.
+/// Settings of the `fourier` cache; [`Default`] gives the paper's sizes and band. (`carrier` holds as much in as many
+/// numbers, but must keep or give up both dims of a pair together; measured, docs/method.md, that costs more than the
+/// better place of the band gains.)
 #[derive(Clone, Debug, PartialEq)]
 pub struct FourierSettings {
     /// First tokens that stay exact, `S`.
@@ -70,7 +72,7 @@ impl Default for FourierSettings {
             harmonics: 512,
             capacity: None,
             least_middle: None,
-            band: Band::Carrier,
+            band: Band::Base,
             rank: Rank::Weighted,
             exact: Storage::Bf16,
             coefficients: Storage::Bf16,
