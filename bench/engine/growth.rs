@@ -6,37 +6,17 @@
 //! model would say, and goes beyond the context that the model was trained for if it must.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fourier_kv_engine::model::decoder::LogitRows;
 use fourier_kv_engine::{Engine, EngineOptions};
+use fourier_kv_testkit::Counting;
 use serde_json::json;
 
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: Counting = Counting::new();
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -59,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     // From here on the cache grows, and the working memory of transforms when a new period is planned.
     session.step(tokens[prompt])?;
-    let (held, reported) = (HELD.load(Ordering::Relaxed), session.cache().bytes().total());
+    let (held, reported) = (ALLOCATOR.held(), session.cache().bytes().total());
     let mut since = Instant::now();
     for (i, &token) in tokens[prompt + 1..prompt + growth].iter().enumerate() {
         let logits = session.step(token)?;
@@ -69,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         drop(logits);
         if (i + 1) % 500 == 0 || i + 2 == growth {
             let bytes = session.cache().bytes();
-            let allocated = HELD.load(Ordering::Relaxed) as i64 - held as i64;
+            let allocated = ALLOCATOR.held() as i64 - held as i64;
             let grown = bytes.total() as i64 - reported as i64;
             println!(
                 "{}",
@@ -82,9 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     // Beside its cache a session frees its list of tokens and one row of activations.
-    let (before, reported) = (HELD.load(Ordering::Relaxed), session.cache().bytes().total());
+    let (before, reported) = (ALLOCATOR.held(), session.cache().bytes().total());
     drop(session);
-    let freed = before - HELD.load(Ordering::Relaxed);
+    let freed = before - ALLOCATOR.held();
     println!("{}", json!({"reported_at_the_end": reported, "freed": freed, "beside": freed as i64 - reported as i64}));
     Ok(())
 }

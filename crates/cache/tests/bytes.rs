@@ -2,43 +2,24 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Tape, context, shape, workspace};
 use fourier_kv_cache::CacheKind;
+use fourier_kv_testkit::Counting;
 
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
 /// The count is of the whole process: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: Counting = Counting::new();
 
 /// Bytes that dropping the cache gives back, less the box that it lives in.
 fn freed(cache: Box<dyn fourier_kv_cache::KvCache>) -> usize {
     let own = size_of_val(cache.as_ref());
-    let before = HELD.load(Ordering::Relaxed);
+    let before = ALLOCATOR.held();
     drop(cache);
-    before - HELD.load(Ordering::Relaxed) - own
+    before - ALLOCATOR.held() - own
 }
 
 #[test]

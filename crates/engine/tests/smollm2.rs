@@ -4,35 +4,14 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use std::ops::ControlFlow;
 
 use fourier_kv_engine::model::decoder::LogitRows;
 use fourier_kv_engine::{GenerateOptions, Message};
-
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
+use fourier_kv_testkit::Counting;
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: Counting = Counting::new();
 
 /// One test, since the allocator counts for the whole process.
 #[test]
@@ -42,7 +21,7 @@ fn six_thousand_tokens_take_half_the_bytes_and_grow_truly() {
     prompt.truncate(6_000);
     assert_eq!(prompt.len(), 6_000);
     let mut session = engine.session(&"fourier".parse().unwrap(), None).unwrap();
-    let begun = HELD.load(Ordering::Relaxed);
+    let begun = ALLOCATOR.held();
     session.prompt(&prompt, LogitRows::Last, &mut |_| ControlFlow::Continue(())).unwrap();
     let bytes = session.cache().bytes();
     let exact = session.cache().shape().exact_bytes(6_000, 2);
@@ -50,7 +29,7 @@ fn six_thousand_tokens_take_half_the_bytes_and_grow_truly() {
     println!("{} bytes instead of {exact}: {ratio:.2} times fewer; {bytes:?}", bytes.total());
     assert!(ratio >= 1.9, "{ratio}");
     // What the session holds more than before is its cache, and working memory of the engine, below 32 MB.
-    let grown = HELD.load(Ordering::Relaxed) - begun;
+    let grown = ALLOCATOR.held() - begun;
     assert!(grown < bytes.total() + (32 << 20), "{grown} bytes are held for {}", bytes.total());
 
     // Through the end of the first spectrum's room (5,600 tokens) and into the next one, begun when 1,024 more wait.
@@ -64,9 +43,9 @@ fn six_thousand_tokens_take_half_the_bytes_and_grow_truly() {
     let after = session.cache().bytes();
     assert!(after.coefficients > bytes.coefficients * 3 / 2, "a second spectrum: {after:?}");
     let reported = after.total();
-    let before_drop = HELD.load(Ordering::Relaxed);
+    let before_drop = ALLOCATOR.held();
     drop(session);
-    let freed = before_drop - HELD.load(Ordering::Relaxed);
+    let freed = before_drop - ALLOCATOR.held();
     // Besides its cache a session holds its tokens, one row of activations, and itself.
     let besides = freed - reported;
     println!("after {growth} tokens more: {reported} bytes reported, {freed} freed");
