@@ -41,7 +41,9 @@ fn a_long_text_is_kept_in_a_fraction() {
     let ratio = number(&report, "/cache/ratio");
     // By hand: of 2,550 tokens 260 to 330 are exact, 23 % of the dims of the others, and 128 of 2,240 as a spectrum.
     assert!((2.3..3.2).contains(&ratio), "{ratio}");
-    assert_eq!(ratio, number(&report, "/cache/exact_bytes") / number(&report, "/cache/bytes"));
+    let quotient = number(&report, "/cache/exact_bytes") / number(&report, "/cache/bytes");
+    // Reading a number back from JSON may change its last bit.
+    assert!((ratio / quotient - 1.0).abs() < 1e-12, "{ratio} is not {quotient}");
     let spectra = number(&report, "/cache/bytes_by_kind/coefficients");
     assert!(spectra > 0.0 && spectra < 0.1 * number(&report, "/cache/exact_bytes"), "{spectra}");
     for pointer in ["/prefill_seconds", "/decode_seconds", "/prefill_tokens_per_second", "/decode_tokens_per_second"] {
