@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::steps::{Failed, cargo, run as step, say, target, works};
+use crate::steps::{Failed, cargo, in_folder, run as step, say, target, works};
 
 /// Seconds a target.
 const SECONDS: u32 = 20;
@@ -18,6 +18,8 @@ pub(crate) fn run(root: &Path) -> Result<(), Failed> {
         say("the parsers' smoke tests, which cargo test has run, stand alone this time");
         return Ok(());
     }
+    // Seeds are kept as text; this makes the folders of bytes that a fuzzer wants.
+    step(in_folder(cargo(root), &root.join("fuzz")).args(["run", "--quiet", "--package", "make_corpus"]))?;
     targets(root)?.iter().try_for_each(|name| fuzz(root, name))
 }
 
@@ -30,7 +32,7 @@ fn fuzz(root: &Path, name: &str) -> Result<(), Failed> {
     let mut command = cargo(root);
     command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--sanitizer", "none", name]).arg(found);
     let kept = root.join("fuzz/corpus").join(name);
-    command.args(kept.is_dir().then_some(kept));
+    command.arg(kept);
     command.args(["--", &format!("-max_total_time={SECONDS}"), "-rss_limit_mb=2048", "-timeout=10"]);
     step(&mut command)
 }
