@@ -222,8 +222,9 @@ impl<C: Element> Side<C> {
     }
 }
 
-/// Sink, middle and window attended by the kernels and merged; what rebuilding gives; and the largest value.
-fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (Vec<f64>, Vec<f64>) {
+/// Sink, middle and window attended by the kernels and merged; what rebuilding gives; and by how much each row's largest
+/// score leads.
+fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let mut noise = Noise(shape.seed);
     let middle = Middle::<T>::new(shape, key_shift, &mut noise);
     let dim = middle.dim;
@@ -269,7 +270,17 @@ fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (
     let keys = [middle.rebuilt_keys, widen(&exact_keys)].concat();
     let values = [middle.rebuilt_values, widen(&exact_values)].concat();
     let expected = (0..rows).flat_map(|r| oracle::attend(&widen(q.row(r)), &keys, &values, scale)).collect();
-    (widen(state.finish()), expected)
+    let leads = (0..rows).map(|r| lead(&widen(q.row(r)), &keys, scale)).collect();
+    (widen(state.finish()), expected, leads)
+}
+
+/// How far the largest score is ahead of the second.
+fn lead(query: &[f64], keys: &[f64], scale: f64) -> f64 {
+    let scores = keys.chunks_exact(query.len()).map(|k| scale * k.iter().zip(query).map(|(a, b)| a * b).sum::<f64>());
+    let (first, second) = scores.fold((f64::NEG_INFINITY, f64::NEG_INFINITY), |(first, second), s| {
+        if s > first { (s, first) } else { (first, second.max(s)) }
+    });
+    first - second
 }
 
 proptest! {
@@ -277,7 +288,7 @@ proptest! {
 
     #[test]
     fn spectral_equals_rebuilt_in_f64(shape in shapes(), shift in -3.0f64..3.0, size in 0.1f64..10.0) {
-        let (got, expected) = run::<f64>(Isa::detect(), &shape, shift, size);
+        let (got, expected, _) = run::<f64>(Isa::detect(), &shape, shift, size);
         prop_assert!(error(&got, &expected, 1e-3) < 1e-9, "{}", error(&got, &expected, 1e-3));
     }
 
@@ -285,23 +296,32 @@ proptest! {
     #[test]
     fn spectral_equals_rebuilt_at_huge_scores_in_f64(shape in shapes(), shift in -5e5f64..5e5, size in 1e3f64..5e5, shifted: bool) {
         let (shift, size) = if shifted { (shift, 1.0) } else { (0.0, size) };
-        let (got, expected) = run::<f64>(Isa::detect(), &shape, shift, size);
+        let (got, expected, _) = run::<f64>(Isa::detect(), &shape, shift, size);
         prop_assert!(error(&got, &expected, 1e-1) < 1e-9, "{}", error(&got, &expected, 1e-1));
     }
 
+    /// The same in f32, whose scores of 5e5 are known to 0.1 at best: where the largest is ahead of all others by more
+    /// than that can blur (with 20 to spare, exp(-20) = 2e-9), the answer is that token's value, to 1e-4; where it is
+    /// not, no arithmetic in f32 can tell, and the answer is still one of finite values.
     #[test]
-    fn huge_scores_stay_finite_in_f32(shape in shapes(), shift in -5e5f64..5e5, size in 1e3f64..5e5, shifted: bool) {
-        let (shift, size) = if shifted { (shift, 1.0) } else { (0.0, size) };
+    fn spectral_equals_rebuilt_at_huge_scores_in_f32(shape in shapes(), size in 1e3f64..5e5) {
         for isa in Isa::available() {
-            let (got, _) = run::<f32>(isa, &shape, shift, size);
-            prop_assert!(got.iter().all(|v| v.abs() < 1e3), "{got:?}");
+            let (got, expected, leads) = run::<f32>(isa, &shape, 0.0, size);
+            let dim = 2 * shape.pairs;
+            for (r, lead) in leads.iter().enumerate() {
+                let (got, expected) = (&got[r * dim..(r + 1) * dim], &expected[r * dim..(r + 1) * dim]);
+                prop_assert!(got.iter().all(|v| v.abs() < 1e3), "{got:?}");
+                if *lead > 20.0 + 1e-5 * size {
+                    prop_assert!(error(got, expected, 1e-1) < 1e-4, "{isa}: {}", error(got, expected, 1e-1));
+                }
+            }
         }
     }
 
     #[test]
     fn spectral_equals_rebuilt_in_f32(shape in shapes(), shift in -3.0f64..3.0, size in 0.1f64..3.0) {
         for isa in Isa::available() {
-            let (got, expected) = run::<f32>(isa, &shape, shift, size);
+            let (got, expected, _) = run::<f32>(isa, &shape, shift, size);
             prop_assert!(error(&got, &expected, 1e-1) < 1e-4, "{isa}: {}", error(&got, &expected, 1e-1));
         }
     }
