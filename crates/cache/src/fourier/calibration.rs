@@ -8,9 +8,9 @@ use fourier_kv_spectral::period::usable_harmonics;
 use rayon::prelude::*;
 
 use super::budget::{count, shares};
-use super::choice::cheapest;
+use super::choice::{cheapest, dim_weights};
 use super::losses::losses;
-use super::settings::{FourierSettings, Rank};
+use super::settings::FourierSettings;
 use super::track::{Side, Tracking};
 use crate::plan::{HeadPlan, Plan, PlanModel, PlanOrigin};
 use crate::{CacheContext, LayerTrace};
@@ -99,9 +99,6 @@ fn weights(
 ) -> (Vec<f64>, Vec<f64>) {
     let shape = &context.shape;
     let dim = shape.head_dim;
-    if settings.rank == Rank::Error {
-        return (vec![1.0; dim], vec![1.0; dim]);
-    }
     let mut energy = vec![0.0; dim];
     let group = head * shape.group() * dim..(head + 1) * shape.group() * dim;
     for token in trace.queries.chunks_exact(shape.heads * dim) {
@@ -109,6 +106,5 @@ fn weights(
             energy[i % dim] += f64::from(q).powi(2);
         }
     }
-    let output = context.output_energy(trace.layer, head).iter().map(|&e| f64::from(e)).collect();
-    (energy, output)
+    dim_weights(settings.rank, &energy, context.output_energy(trace.layer, head))
 }

@@ -1,5 +1,6 @@
 //! Which tracks become spectral: those whose error matters least.
 
+use super::settings::Rank;
 use super::track::Tracking;
 
 /// The `count` tracks with the smallest loss, in ascending order. Ties go to the lower number.
@@ -11,6 +12,14 @@ pub fn cheapest(losses: &[f64], count: usize) -> Vec<u16> {
     order.shrink_to_fit();
     order.sort_unstable();
     order
+}
+
+/// What a unit of error matters in each dim, `[D]`, of keys and of values. `query_energy` is the sum of squared queries.
+pub fn dim_weights(rank: Rank, query_energy: &[f64], output_energy: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    match rank {
+        Rank::Error => (vec![1.0; output_energy.len()], vec![1.0; output_energy.len()]),
+        Rank::Weighted => (query_energy.to_vec(), output_energy.iter().map(|&e| f64::from(e)).collect()),
+    }
 }
 
 /// What a unit of error in a track matters: the mean of its dims' weights.

@@ -7,7 +7,8 @@ use fourier_kv_kernels::element::Element;
 use fourier_kv_kernels::workspace::Workspace;
 
 use super::budget::{Shares, count};
-use super::settings::{FourierSettings, Rank};
+use super::choice::dim_weights;
+use super::settings::FourierSettings;
 use super::stretch::{Choice, Making, Stretch};
 use super::track::{Side, Tracking};
 use crate::bytes::{CacheBytes, held};
@@ -123,7 +124,7 @@ impl<S: Element, C: Element> Head<S, C> {
         let transforms = workspace.transforms(period);
         let earlier = self.plan();
         let given = with.plan.or(earlier.as_ref());
-        let (key_weights, value_weights) = self.weights(with);
+        let (key_weights, value_weights) = dim_weights(with.settings.rank, &self.query_energy, with.output_energy);
         let ranked = |side, share, weights| {
             let tracks = Tracking::of(side, with.settings.band, with.frequencies).count();
             Choice::Ranked { count: count(share, tracks), weights }
@@ -142,15 +143,6 @@ impl<S: Element, C: Element> Head<S, C> {
             },
         };
         Stretch::new(making, self.tail.first(tokens), &transforms)
-    }
-
-    /// What a unit of error matters in each dim, for keys and for values.
-    fn weights(&self, with: Compression<'_>) -> (Vec<f64>, Vec<f64>) {
-        let dim = with.output_energy.len();
-        match with.settings.rank {
-            Rank::Error => (vec![1.0; dim], vec![1.0; dim]),
-            Rank::Weighted => (self.query_energy.clone(), with.output_energy.iter().map(|&e| f64::from(e)).collect()),
-        }
     }
 
     /// Adds the whole past to the states of the rows of `q`.
