@@ -1,7 +1,8 @@
 //! The gate of the feed-forward part.
 
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
 use crate::number::Number;
+use crate::simd::Simd;
 
 /// `gate = silu(gate) * up`, where `silu(x) = x / (1 + exp(-x))` (SwiGLU, Shazeer 2020).
 pub fn swiglu(isa: Isa, gate: &mut [f32], up: &[f32]) {
@@ -17,7 +18,7 @@ impl Operation for Swiglu<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         for (g, &u) in self.gate.iter_mut().zip(self.up) {
             *g = *g / (1.0 + <f32 as Number>::exp(-*g)) * u;
         }

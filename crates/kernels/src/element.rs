@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use crate::number::Number;
+use crate::simd::{Lanes, Simd, WIDTH};
 
 /// A storage type: plain bits, converted on the way in and out.
 pub trait Element: bytemuck::Pod + Default + std::fmt::Debug + Send + Sync {
@@ -10,6 +11,8 @@ pub trait Element: bytemuck::Pod + Default + std::fmt::Debug + Send + Sync {
     const NAME: &'static str;
     /// Reads a stored number.
     fn load<T: Number>(self) -> T;
+    /// Reads sixteen stored numbers.
+    fn load_lanes<V: Simd>(x: &[Self; WIDTH]) -> V::Floats;
     /// Rounds to the nearest storable number, ties to even.
     fn store<T: Number>(x: T) -> Self;
 }
@@ -19,6 +22,10 @@ impl Element for f32 {
     #[inline(always)]
     fn load<T: Number>(self) -> T {
         T::from_single(self)
+    }
+    #[inline(always)]
+    fn load_lanes<V: Simd>(x: &[f32; WIDTH]) -> V::Floats {
+        V::Floats::load(x)
     }
     #[inline(always)]
     fn store<T: Number>(x: T) -> f32 {
@@ -33,6 +40,10 @@ impl Element for f64 {
         T::of(self)
     }
     #[inline(always)]
+    fn load_lanes<V: Simd>(x: &[f64; WIDTH]) -> V::Floats {
+        V::Floats::load(&x.map(|v| v as f32))
+    }
+    #[inline(always)]
     fn store<T: Number>(x: T) -> f64 {
         x.wide()
     }
@@ -43,6 +54,10 @@ impl Element for bf16 {
     #[inline(always)]
     fn load<T: Number>(self) -> T {
         T::from_single(f32::from_bits(u32::from(self.to_bits()) << 16))
+    }
+    #[inline(always)]
+    fn load_lanes<V: Simd>(x: &[bf16; WIDTH]) -> V::Floats {
+        V::load_bf16(x)
     }
     #[inline(always)]
     fn store<T: Number>(x: T) -> bf16 {
@@ -64,6 +79,10 @@ impl Element for f16 {
         let magnitude = f32::from_bits((bits & 0x7FFF) << 13) * f32::from_bits((254 - 15) << 23);
         let special = if magnitude >= 65_536.0 { 0x7F80_0000 } else { 0 };
         T::from_single(f32::from_bits(magnitude.to_bits() | special | ((bits & 0x8000) << 16)))
+    }
+    #[inline(always)]
+    fn load_lanes<V: Simd>(x: &[f16; WIDTH]) -> V::Floats {
+        V::load_f16(x)
     }
     #[inline(always)]
     fn store<T: Number>(x: T) -> f16 {

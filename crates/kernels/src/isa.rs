@@ -8,6 +8,10 @@
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512, Avx512Vnni};
+use crate::simd::{Portable, Simd};
+
 /// An instruction set that this machine is known to have.
 ///
 /// Made only by [`Isa::detect`], [`Isa::available`] and [`Isa::portable`].
@@ -19,10 +23,12 @@ pub struct Isa(Level);
 pub enum Level {
     /// What every machine of the build's target has.
     Portable,
-    /// AVX2 with fused multiply-add.
+    /// AVX2 with fused multiply-add and half floats (F16C).
     Avx2,
     /// AVX-512 (F, BW, DQ, VL) with everything of [`Level::Avx2`].
     Avx512,
+    /// [`Level::Avx512`] with products of 16-bit integers summed in one instruction (VNNI).
+    Avx512Vnni,
 }
 
 impl Isa {
@@ -41,7 +47,8 @@ impl Isa {
         let mut found = vec![Isa::portable()];
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
@@ -51,6 +58,9 @@ impl Isa {
             }
             if avx2 && avx512 {
                 found.push(Isa(Level::Avx512));
+            }
+            if avx2 && avx512 && is_x86_feature_detected!("avx512vnni") {
+                found.push(Isa(Level::Avx512Vnni));
             }
         }
         found
@@ -65,16 +75,19 @@ impl Isa {
     #[inline]
     pub fn run<O: Operation>(self, operation: O) -> O::Output {
         match self.0 {
-            Level::Portable => operation.run::<Separate>(),
-            // SAFETY: an `Isa` of this level is only made where AVX2 and FMA were detected.
+            Level::Portable => operation.run::<Portable>(),
+            // SAFETY: an `Isa` of this level is only made where AVX2, FMA and F16C were detected.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(operation) },
-            // SAFETY: an `Isa` of this level is only made where these AVX-512 parts, AVX2 and FMA
+            // SAFETY: an `Isa` of this level is only made where these AVX-512 parts and all of AVX2's level
             // were detected.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { run_avx512(operation) },
+            // SAFETY: as above, and VNNI.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => unsafe { run_avx512_vnni(operation) },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => operation.run::<Separate>(),
+            _ => operation.run::<Portable>(),
         }
     }
 }
@@ -85,6 +98,7 @@ impl fmt::Display for Isa {
             Level::Portable => "portable",
             Level::Avx2 => "AVX2",
             Level::Avx512 => "AVX-512",
+            Level::Avx512Vnni => "AVX-512 VNNI",
         })
     }
 }
@@ -96,45 +110,23 @@ pub trait Operation {
 
     /// The kernel's one body. Implementations must be `#[inline(always)]`, as must what they call
     /// in their loops: only then is the body compiled for the instruction set it runs on.
-    fn run<F: Fma>(self) -> Self::Output;
-}
-
-/// How `a * b + c` is computed.
-pub trait Fma {
-    /// `a * b + c`, rounded once or twice.
-    fn mul_add(a: f32, b: f32, c: f32) -> f32;
-}
-
-/// Multiplies, rounds, adds, rounds: for machines where a fused product would be a library call.
-#[derive(Debug, Clone, Copy)]
-pub struct Separate;
-
-/// Multiplies and adds in one instruction with one rounding.
-#[derive(Debug, Clone, Copy)]
-pub struct Fused;
-
-impl Fma for Separate {
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
-    }
-}
-
-impl Fma for Fused {
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
+    fn run<V: Simd>(self) -> Self::Output;
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2<O: Operation>(operation: O) -> O::Output {
-    operation.run::<Fused>()
+    operation.run::<Avx2>()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn run_avx512<O: Operation>(operation: O) -> O::Output {
-    operation.run::<Fused>()
+    operation.run::<Avx512>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn run_avx512_vnni<O: Operation>(operation: O) -> O::Output {
+    operation.run::<Avx512Vnni>()
 }

@@ -4,34 +4,34 @@
 //! fixed by [`LANES`], so results are the same from run to run and for every instruction set of one kind.
 
 use crate::element::Element;
-use crate::isa::Fma;
 use crate::number::Number;
+use crate::simd::Simd;
 
 /// Independent partial sums in a reduction: two AVX-512 registers of `f32`.
 pub const LANES: usize = 32;
 
 /// `sum x_i y_i`.
 #[inline(always)]
-pub fn dot<F: Fma, T: Number, S: Element>(x: &[T], y: &[S]) -> T {
+pub fn dot<V: Simd, T: Number, S: Element>(x: &[T], y: &[S]) -> T {
     let mut sums = [T::zero(); LANES];
     let (xs, x_rest) = x.as_chunks::<LANES>();
     let (ys, y_rest) = y.as_chunks::<LANES>();
     for (a, b) in xs.iter().zip(ys) {
         for l in 0..LANES {
-            sums[l] = T::mul_add_in::<F>(a[l], b[l].load(), sums[l]);
+            sums[l] = T::mul_add_in::<V>(a[l], b[l].load(), sums[l]);
         }
     }
     for (l, (a, b)) in x_rest.iter().zip(y_rest).enumerate() {
-        sums[l] = T::mul_add_in::<F>(*a, b.load(), sums[l]);
+        sums[l] = T::mul_add_in::<V>(*a, b.load(), sums[l]);
     }
     total(sums)
 }
 
 /// `y_i += a x_i`.
 #[inline(always)]
-pub fn add_scaled<F: Fma, T: Number, S: Element>(a: T, x: &[S], y: &mut [T]) {
+pub fn add_scaled<V: Simd, T: Number, S: Element>(a: T, x: &[S], y: &mut [T]) {
     for (o, v) in y.iter_mut().zip(x) {
-        *o = T::mul_add_in::<F>(a, v.load(), *o);
+        *o = T::mul_add_in::<V>(a, v.load(), *o);
     }
 }
 

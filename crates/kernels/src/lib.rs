@@ -25,4 +25,5 @@ pub mod number;
 pub mod oracle;
 pub mod quant;
 pub mod rope;
+pub mod simd;
 pub mod workspace;

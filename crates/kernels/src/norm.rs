@@ -1,7 +1,8 @@
 //! Root-mean-square normalisation.
 
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
 use crate::lanes;
+use crate::simd::Simd;
 
 /// `out = x / sqrt(mean(x^2) + eps) * weight` for each row of `x`, `[rows][width]`; `weight` is `[width]`.
 ///
@@ -21,10 +22,10 @@ impl Operation for RmsNorm<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         let width = self.weight.len();
         for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
-            let square = lanes::dot::<F, f32, f32>(x, x) / width as f32;
+            let square = lanes::dot::<V, f32, f32>(x, x) / width as f32;
             let factor = 1.0 / (square + self.eps).sqrt();
             for ((o, &v), &w) in out.iter_mut().zip(x).zip(self.weight) {
                 *o = v * factor * w;

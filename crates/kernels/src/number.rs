@@ -3,12 +3,15 @@
 use fourier_kv_spectral::Real;
 
 use crate::element::Element;
-use crate::isa::Fma;
+use crate::simd::exponential::{HIGHEST, LN2_HIGH, LN2_LOW, LOWEST, ROUND, TAYLOR};
+use crate::simd::{Doubles, Lanes, Simd};
 
 /// A [`Real`] with the operations that kernels need in every instruction set.
 pub trait Number: Real + Element {
+    /// Sixteen of them.
+    type Lanes<V: Simd>: Lanes<Self>;
     /// `a * b + c`, fused where `F` is.
-    fn mul_add_in<F: Fma>(a: Self, b: Self, c: Self) -> Self;
+    fn mul_add_in<V: Simd>(a: Self, b: Self, c: Self) -> Self;
     /// `exp(x)`; 0 for minus infinity. Written without branches, so that it vectorises for `f32`.
     fn exp(x: Self) -> Self;
     /// Converts from `f32`, exactly.
@@ -18,9 +21,10 @@ pub trait Number: Real + Element {
 }
 
 impl Number for f32 {
+    type Lanes<V: Simd> = V::Floats;
     #[inline(always)]
-    fn mul_add_in<F: Fma>(a: f32, b: f32, c: f32) -> f32 {
-        F::mul_add(a, b, c)
+    fn mul_add_in<V: Simd>(a: f32, b: f32, c: f32) -> f32 {
+        V::mul_add(a, b, c)
     }
     #[inline(always)]
     fn exp(x: f32) -> f32 {
@@ -37,8 +41,9 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
+    type Lanes<V: Simd> = Doubles;
     #[inline(always)]
-    fn mul_add_in<F: Fma>(a: f64, b: f64, c: f64) -> f64 {
+    fn mul_add_in<V: Simd>(a: f64, b: f64, c: f64) -> f64 {
         a * b + c
     }
     #[inline(always)]
@@ -60,19 +65,16 @@ impl Number for f64 {
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `exp(r)` by its Taylor polynomial of degree 7 (the remainder,
 /// `(ln 2 / 2)^8 / 8!`, is 5e-9), `2^n` by writing the exponent.
 #[inline(always)]
-fn exp_single(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
-    const LN2_HIGH: f32 = 0.693_145_75; // ln 2 with its low bits cleared: n * LN2_HIGH is exact
-    const LN2_LOW: f32 = 1.428_606_8e-6;
-    let clamped = x.clamp(-87.0, 88.0);
+pub(crate) fn exp_single(x: f32) -> f32 {
+    let clamped = x.clamp(LOWEST, HIGHEST);
     let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = 1.0 / 5040.0;
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    let mut p = TAYLOR[0];
+    for c in &TAYLOR[1..] {
         p = p * r + c;
     }
     let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
-    if x < -87.0 { 0.0 } else { p * power }
+    if x < LOWEST { 0.0 } else { p * power }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Rotary position encoding, and the one place where the order of rotary pairs is made the same for all files.
 
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
+use crate::simd::Simd;
 
 /// How a projection's output orders the two dims of a rotary pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl Operation for RotateHeads<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         let (tokens, dim) = (self.from.tokens(), self.from.dim);
         for (i, row) in self.from.rows.chunks_exact(dim).enumerate() {
             let (token, head) = (i / self.from.heads, i % self.from.heads);

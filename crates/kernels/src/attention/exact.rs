@@ -9,10 +9,11 @@
 use crate::attention::Queries;
 use crate::attention::state::AttnRowsMut;
 use crate::element::{Element, load_all};
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
 use crate::lanes;
 use crate::matmul::{ColumnsMut, View, multiply};
 use crate::number::Number;
+use crate::simd::Simd;
 
 /// Keys and values of `T` tokens of one head, each `[T][D]`.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         let Attend { q, region, mask, scratch, state } = self;
         let (dim, rows) = (q.dim, q.count());
         let tokens = region.keys.len() / dim;
@@ -87,17 +88,17 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
             let block = &mut scratch.block[..count * dim];
             let scores = &mut scratch.scores[..rows * count];
             load_all(&region.keys[first * dim..(first + count) * dim], block);
-            score::<F, T>(q, block, scores);
+            score::<V, T>(q, block, scores);
             weigh(q, mask, tokens - first, scores, state);
             load_all(&region.values[first * dim..(first + count) * dim], block);
-            accumulate::<F, T>(scores, block, state);
+            accumulate::<V, T>(scores, block, state);
         }
     }
 }
 
 /// `scores[r][t] = q_r . k_t`.
 #[inline(always)]
-fn score<F: Fma, T: Number>(q: Queries<'_, T>, keys: &[T], scores: &mut [T]) {
+fn score<V: Simd, T: Number>(q: Queries<'_, T>, keys: &[T], scores: &mut [T]) {
     let (dim, rows) = (q.dim, q.count());
     let count = keys.len() / dim;
     if rows >= MANY_ROWS {
@@ -106,7 +107,7 @@ fn score<F: Fma, T: Number>(q: Queries<'_, T>, keys: &[T], scores: &mut [T]) {
     }
     for r in 0..rows {
         for (t, key) in keys.chunks_exact(dim).enumerate() {
-            scores[r * count + t] = lanes::dot::<F, T, _>(q.row(r), key);
+            scores[r * count + t] = lanes::dot::<V, T, _>(q.row(r), key);
         }
     }
 }
@@ -134,7 +135,7 @@ fn weigh<T: Number>(q: Queries<'_, T>, mask: Mask, left: usize, scores: &mut [T]
 
 /// `out[r] += sum_t weights[r][t] v_t`.
 #[inline(always)]
-fn accumulate<F: Fma, T: Number>(weights: &[T], values: &[T], state: &mut AttnRowsMut<'_, T>) {
+fn accumulate<V: Simd, T: Number>(weights: &[T], values: &[T], state: &mut AttnRowsMut<'_, T>) {
     let (dim, rows) = (state.dim(), state.count());
     let count = values.len() / dim;
     if rows >= MANY_ROWS {
@@ -144,7 +145,7 @@ fn accumulate<F: Fma, T: Number>(weights: &[T], values: &[T], state: &mut AttnRo
     for r in 0..rows {
         let row = state.row(r);
         for (t, value) in values.chunks_exact(dim).enumerate() {
-            lanes::add_scaled::<F, T, _>(weights[r * count + t], value, row.out);
+            lanes::add_scaled::<V, T, _>(weights[r * count + t], value, row.out);
         }
     }
 }

@@ -21,9 +21,10 @@ use fourier_kv_spectral::fft::{Fft, FftScratch};
 use crate::attention::Queries;
 use crate::attention::state::AttnRowsMut;
 use crate::element::Element;
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
 use crate::lanes;
 use crate::number::Number;
+use crate::simd::Simd;
 
 /// Tokens a block of exact dims; see [`FourierSide::exact`].
 pub const EXACT_BLOCK: usize = 64;
@@ -105,20 +106,20 @@ impl<T: Number, S: Element, C: Element> Operation for AttendRow<'_, '_, T, S, C>
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         let AttendRow { fft, q, r, region, scratch, state } = self;
         let query = q.row(r);
-        let offset = score_row::<F, T, S, C>(fft, query, region, q.scale, scratch);
+        let offset = score_row::<V, T, S, C>(fft, query, region, q.scale, scratch);
         let top = lanes::maximum(&scratch.scores);
         let sum = lanes::exponentials(&mut scratch.scores, top);
-        output_row::<F, T, S, C>(fft, q.dim, region, sum, scratch);
+        output_row::<V, T, S, C>(fft, q.dim, region, sum, scratch);
         state.row(r).absorb(top + offset, sum, &scratch.out);
     }
 }
 
 /// Fills `scratch.scores` with the scores of all `M` tokens but for a shift common to all, which is returned.
 #[inline(always)]
-fn score_row<F: Fma, T: Number, S: Element, C: Element>(
+fn score_row<V: Simd, T: Number, S: Element, C: Element>(
     fft: &Fft<T>,
     query: &[T],
     region: &FourierRegion<'_, T, S, C>,
@@ -131,8 +132,8 @@ fn score_row<F: Fma, T: Number, S: Element, C: Element>(
     let mut offset = T::zero();
     if !keys.spectral.is_empty() {
         offset = match region.bands {
-            None => contract_dims::<F, T, S, C>(fft, query, region, scratch),
-            Some(bands) => contract_pairs::<F, T, S, C>(fft, query, keys, bands, scratch),
+            None => contract_dims::<V, T, S, C>(fft, query, region, scratch),
+            Some(bands) => contract_pairs::<V, T, S, C>(fft, query, keys, bands, scratch),
         };
         fft.inverse_unscaled(&mut scratch.fft);
         let factor = scale * T::of(1.0 / fft.period() as f64);
@@ -144,7 +145,7 @@ fn score_row<F: Fma, T: Number, S: Element, C: Element>(
         for (d, &dim) in keys.exact_dims.iter().enumerate() {
             let at = (b * keys.exact_dims.len() + d) * EXACT_BLOCK;
             let run = &keys.exact[at..at + scores.len()];
-            lanes::add_scaled::<F, T, S>(query[usize::from(dim)] * scale, run, scores);
+            lanes::add_scaled::<V, T, S>(query[usize::from(dim)] * scale, run, scores);
         }
     }
     offset * scale
@@ -152,7 +153,7 @@ fn score_row<F: Fma, T: Number, S: Element, C: Element>(
 
 /// Base band: the half spectrum of `sum_d q_d k^_d` into the transform's input; returns `sum_d q_d mu_d`.
 #[inline(always)]
-fn contract_dims<F: Fma, T: Number, S: Element, C: Element>(
+fn contract_dims<V: Simd, T: Number, S: Element, C: Element>(
     fft: &Fft<T>,
     query: &[T],
     region: &FourierRegion<'_, T, S, C>,
@@ -166,7 +167,7 @@ fn contract_dims<F: Fma, T: Number, S: Element, C: Element>(
         let weight = query[usize::from(dim)];
         offset = offset + weight * keys.mean[track];
         let run = &keys.spectra[track * 2 * harmonics..(track + 1) * 2 * harmonics];
-        lanes::add_scaled::<F, T, C>(weight, run, &mut scratch.spectrum);
+        lanes::add_scaled::<V, T, C>(weight, run, &mut scratch.spectrum);
     }
     let (re, im) = scratch.spectrum.split_at(harmonics);
     let (kept, above) = scratch.fft.half.split_at_mut(harmonics);
@@ -182,7 +183,7 @@ fn contract_dims<F: Fma, T: Number, S: Element, C: Element>(
 /// Carrier band: `U_n = sum_i conj(q_i) Z_{n,i}` over the whole circle of bins, folded to the half spectrum of its
 /// real part; returns the shift that the means make.
 #[inline(always)]
-fn contract_pairs<F: Fma, T: Number, S: Element, C: Element>(
+fn contract_pairs<V: Simd, T: Number, S: Element, C: Element>(
     fft: &Fft<T>,
     query: &[T],
     keys: &FourierSide<'_, T, S, C>,
@@ -204,8 +205,8 @@ fn contract_pairs<F: Fma, T: Number, S: Element, C: Element>(
             let (u, v) = (&mut re[first..first + length], &mut im[first..first + length]);
             for n in 0..length {
                 let (a, b): (T, T) = (a[n].load(), b[n].load());
-                u[n] = T::mul_add_in::<F>(x, a, T::mul_add_in::<F>(y, b, u[n]));
-                v[n] = T::mul_add_in::<F>(x, b, T::mul_add_in::<F>(-y, a, v[n]));
+                u[n] = T::mul_add_in::<V>(x, a, T::mul_add_in::<V>(y, b, u[n]));
+                v[n] = T::mul_add_in::<V>(x, b, T::mul_add_in::<V>(-y, a, v[n]));
             }
         }
     }
@@ -231,7 +232,7 @@ fn fold_circle<T: Number>(re: &[T], im: &[T], half: &mut [realfft::num_complex::
 
 /// `scratch.out = sum_t p_t v_t`, with the weights in `scratch.scores` and their sum given.
 #[inline(always)]
-fn output_row<F: Fma, T: Number, S: Element, C: Element>(
+fn output_row<V: Simd, T: Number, S: Element, C: Element>(
     fft: &Fft<T>,
     dim: usize,
     region: &FourierRegion<'_, T, S, C>,
@@ -244,7 +245,7 @@ fn output_row<F: Fma, T: Number, S: Element, C: Element>(
     for (b, weights) in scratch.scores.chunks(EXACT_BLOCK).enumerate() {
         for (d, &dim) in values.exact_dims.iter().enumerate() {
             let at = (b * values.exact_dims.len() + d) * EXACT_BLOCK;
-            let part = lanes::dot::<F, T, S>(weights, &values.exact[at..at + weights.len()]);
+            let part = lanes::dot::<V, T, S>(weights, &values.exact[at..at + weights.len()]);
             scratch.out[usize::from(dim)] = scratch.out[usize::from(dim)] + part;
         }
     }
@@ -255,7 +256,7 @@ fn output_row<F: Fma, T: Number, S: Element, C: Element>(
     transform_weights(fft, harmonics, scratch);
     for (track, &dim) in values.spectral.iter().enumerate() {
         let run = &values.spectra[track * 2 * harmonics..(track + 1) * 2 * harmonics];
-        scratch.out[usize::from(dim)] = lanes::dot::<F, T, C>(&scratch.spectrum, run) + sum * values.mean[track];
+        scratch.out[usize::from(dim)] = lanes::dot::<V, T, C>(&scratch.spectrum, run) + sum * values.mean[track];
     }
 }
 

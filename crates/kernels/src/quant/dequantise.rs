@@ -7,7 +7,8 @@ use super::k_blocks::{Q4K, Q5K, Q6K};
 use super::layout::{Block, Element, GROUP};
 use super::small_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::{QuantError, WeightType};
-use crate::isa::{Fma, Isa, Operation, Separate};
+use crate::isa::{Isa, Operation};
+use crate::simd::{Portable, Simd};
 
 /// Dequantises the `out.len()` weights in `bytes`: one row, or several that follow each other.
 ///
@@ -52,7 +53,7 @@ impl<E: Element> Operation for Floats<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         for (out, element) in self.out.iter_mut().zip(self.row) {
             *out = element.value();
         }
@@ -68,13 +69,13 @@ impl<B: Block> Operation for Blocks<'_, B> {
     type Output = ();
 
     #[inline(always)]
-    fn run<F: Fma>(self) {
+    fn run<V: Simd>(self) {
         let (groups, _) = self.out.as_chunks_mut::<GROUP>();
         for (block, out) in self.row.iter().zip(groups.chunks_exact_mut(B::GROUPS)) {
             let scales = block.scales();
             for g in 0..B::GROUPS {
                 // never fused, so that all instruction sets give the same bits
-                out[g] = block.group::<Separate>(&scales, g);
+                out[g] = block.group::<Portable>(&scales, g);
             }
         }
     }

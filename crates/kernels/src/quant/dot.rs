@@ -10,7 +10,8 @@ use super::float_rows::{BF16, F16, F32};
 use super::k_blocks::{Q4K, Q5K, Q6K};
 use super::layout::{Block, Element, GROUP};
 use super::small_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
-use crate::isa::{Fma, Isa, Operation};
+use crate::isa::{Isa, Operation};
+use crate::simd::Simd;
 
 /// The dot product of one row of weights and as many activations, accumulated in f32 over 32
 /// interleaved partial sums.
@@ -47,9 +48,9 @@ fn blocks<B: Block>(isa: Isa, row: &[u8], x: &[f32]) -> f32 {
 
 /// `sums += weights * x`, each partial sum by itself.
 #[inline(always)]
-fn accumulate<F: Fma>(sums: &mut [f32; GROUP], weights: &[f32; GROUP], x: &[f32; GROUP]) {
+fn accumulate<V: Simd>(sums: &mut [f32; GROUP], weights: &[f32; GROUP], x: &[f32; GROUP]) {
     for i in 0..GROUP {
-        sums[i] = F::mul_add(weights[i], x[i], sums[i]);
+        sums[i] = V::mul_add(weights[i], x[i], sums[i]);
     }
 }
 
@@ -79,7 +80,7 @@ impl<E: Element> Operation for Floats<'_, E> {
     type Output = f32;
 
     #[inline(always)]
-    fn run<F: Fma>(self) -> f32 {
+    fn run<V: Simd>(self) -> f32 {
         let (row, row_rest) = self.row.as_chunks::<GROUP>();
         let (x, x_rest) = self.x.as_chunks::<GROUP>();
         let mut sums = [0.0; GROUP];
@@ -88,11 +89,11 @@ impl<E: Element> Operation for Floats<'_, E> {
             for i in 0..GROUP {
                 weights[i] = row[i].value();
             }
-            accumulate::<F>(&mut sums, &weights, x);
+            accumulate::<V>(&mut sums, &weights, x);
         }
         let mut rest = 0.0;
         for (element, &x) in row_rest.iter().zip(x_rest) {
-            rest = F::mul_add(element.value(), x, rest);
+            rest = V::mul_add(element.value(), x, rest);
         }
         reduce(&sums) + rest
     }
@@ -107,13 +108,13 @@ impl<B: Block> Operation for Blocks<'_, B> {
     type Output = f32;
 
     #[inline(always)]
-    fn run<F: Fma>(self) -> f32 {
+    fn run<V: Simd>(self) -> f32 {
         let (x, _) = self.x.as_chunks::<GROUP>();
         let mut sums = [0.0; GROUP];
         for (block, x) in self.row.iter().zip(x.chunks_exact(B::GROUPS)) {
             let scales = block.scales();
             for g in 0..B::GROUPS {
-                accumulate::<F>(&mut sums, &block.group::<F>(&scales, g), &x[g]);
+                accumulate::<V>(&mut sums, &block.group::<V>(&scales, g), &x[g]);
             }
         }
         reduce(&sums)

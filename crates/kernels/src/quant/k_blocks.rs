@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::layout::{Block, GROUP, half_value};
-use crate::isa::Fma;
+use crate::simd::Simd;
 
 /// Eight groups of 32; group `g` lies in the low (`g` even) or high (`g` odd) nibbles of bytes
 /// `32 * (g / 2) ..`.
@@ -81,14 +81,14 @@ impl Block for Q4K {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
         let nibbles = &self.nibbles[GROUP * (g / 2)..][..GROUP];
         let shift = 4 * (g % 2);
         let (scale, offset) = (scales.scales[g], scales.offsets[g]);
         let mut out = [0.0; GROUP];
         for i in 0..GROUP {
             let q = (nibbles[i] >> shift) & 15;
-            out[i] = F::mul_add(i32::from(q) as f32, scale, offset);
+            out[i] = V::mul_add(i32::from(q) as f32, scale, offset);
         }
         out
     }
@@ -104,14 +104,14 @@ impl Block for Q5K {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
         let nibbles = &self.nibbles[GROUP * (g / 2)..][..GROUP];
         let shift = 4 * (g % 2);
         let (scale, offset) = (scales.scales[g], scales.offsets[g]);
         let mut out = [0.0; GROUP];
         for i in 0..GROUP {
             let q = ((nibbles[i] >> shift) & 15) | (((self.high[i] >> g) & 1) << 4);
-            out[i] = F::mul_add(i32::from(q) as f32, scale, offset);
+            out[i] = V::mul_add(i32::from(q) as f32, scale, offset);
         }
         out
     }
@@ -132,7 +132,7 @@ impl Block for Q6K {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scales: &[f32; 16], g: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scales: &[f32; 16], g: usize) -> [f32; GROUP] {
         let (half, j) = (g / 4, g % 4);
         let nibbles = &self.nibbles[64 * half + GROUP * (j % 2)..][..GROUP];
         let high = &self.high[GROUP * half..][..GROUP];

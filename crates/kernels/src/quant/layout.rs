@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 
-use crate::isa::Fma;
+use crate::simd::Simd;
 
 /// Weights in a group: the unit both kernels work in, enough to fill the vector registers.
 pub(super) const GROUP: usize = 32;
@@ -18,7 +18,7 @@ pub(super) trait Block: Pod {
     fn scales(&self) -> Self::Scales;
 
     /// The weights of group `g < GROUPS`.
-    fn group<F: Fma>(&self, scales: &Self::Scales, g: usize) -> [f32; GROUP];
+    fn group<V: Simd>(&self, scales: &Self::Scales, g: usize) -> [f32; GROUP];
 }
 
 /// One number of a row of plain floats.

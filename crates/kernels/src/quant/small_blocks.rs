@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::layout::{Block, GROUP, half_value};
-use crate::isa::Fma;
+use crate::simd::Simd;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -82,10 +82,10 @@ fn centred(q: [u8; GROUP], middle: i32, scale: f32) -> [f32; GROUP] {
 
 /// `scale * q + offset`
 #[inline(always)]
-fn affine<F: Fma>(q: [u8; GROUP], scale: f32, offset: f32) -> [f32; GROUP] {
+fn affine<V: Simd>(q: [u8; GROUP], scale: f32, offset: f32) -> [f32; GROUP] {
     let mut out = [0.0; GROUP];
     for i in 0..GROUP {
-        out[i] = F::mul_add(i32::from(q[i]) as f32, scale, offset);
+        out[i] = V::mul_add(i32::from(q[i]) as f32, scale, offset);
     }
     out
 }
@@ -100,7 +100,7 @@ impl Block for Q8_0 {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
         let mut out = [0.0; GROUP];
         for i in 0..GROUP {
             out[i] = f32::from(self.weights[i]) * scale;
@@ -119,7 +119,7 @@ impl Block for Q4_0 {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
         centred(split(&self.nibbles), 8, *scale)
     }
 }
@@ -134,8 +134,8 @@ impl Block for Q4_1 {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
-        affine::<F>(split(&self.nibbles), scale, offset)
+    fn group<V: Simd>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
+        affine::<V>(split(&self.nibbles), scale, offset)
     }
 }
 
@@ -149,7 +149,7 @@ impl Block for Q5_0 {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
         centred(split_with_high(&self.nibbles, self.high), 16, *scale)
     }
 }
@@ -164,7 +164,7 @@ impl Block for Q5_1 {
     }
 
     #[inline(always)]
-    fn group<F: Fma>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
-        affine::<F>(split_with_high(&self.nibbles, self.high), scale, offset)
+    fn group<V: Simd>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
+        affine::<V>(split_with_high(&self.nibbles, self.high), scale, offset)
     }
 }

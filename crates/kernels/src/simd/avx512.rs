@@ -1,0 +1,190 @@
+//! AVX-512: a vector is one register. With VNNI, products of pairs of 16-bit integers are summed in one instruction.
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::exponential::{HIGHEST, LN2_HIGH, LN2_LOW, LOWEST, TAYLOR};
+use super::{Lanes, Simd, WIDTH};
+use crate::element::Element;
+
+/// AVX-512 F, BW, DQ, VL, with AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512;
+
+/// [`Avx512`] and VNNI.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512Vnni;
+
+/// Sixteen `f32` in a register.
+#[derive(Clone, Copy, Debug)]
+pub struct Singles(__m512);
+
+/// Sixteen `i32` in a register.
+#[derive(Clone, Copy, Debug)]
+pub struct Integers(__m512i);
+
+// SAFETY, for all blocks of this file: these methods are inlined into functions that were compiled for the features
+// named above and that `Isa::run` calls only where they were detected; loads and stores are unaligned and stay inside
+// the arrays that the references name.
+macro_rules! avx512 {
+    ($name:ident, $dot:expr) => {
+        impl Simd for $name {
+            type Floats = Singles;
+            type Integers = Integers;
+
+            #[inline(always)]
+            fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+                a.mul_add(b, c)
+            }
+            #[inline(always)]
+            fn half(x: f16) -> f32 {
+                // SAFETY: see above.
+                unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(x.to_bits())))) }
+            }
+            #[inline(always)]
+            fn load_f16(x: &[f16; WIDTH]) -> Singles {
+                // SAFETY: see above.
+                unsafe { Singles(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast()))) }
+            }
+            #[inline(always)]
+            fn load_bf16(x: &[bf16; WIDTH]) -> Singles {
+                // SAFETY: see above.
+                unsafe {
+                    let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+                    Singles(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+                }
+            }
+            #[inline(always)]
+            fn integers(x: i32) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_set1_epi32(x)) }
+            }
+            #[inline(always)]
+            fn load_bytes(x: &[u8; WIDTH]) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
+            }
+            #[inline(always)]
+            fn load_signed(x: &[i8; WIDTH]) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
+            }
+            #[inline(always)]
+            fn and(a: Integers, b: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_and_si512(a.0, b.0)) }
+            }
+            #[inline(always)]
+            fn or(a: Integers, b: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_or_si512(a.0, b.0)) }
+            }
+            #[inline(always)]
+            fn shift_left<const N: u32>(a: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_slli_epi32::<N>(a.0)) }
+            }
+            #[inline(always)]
+            fn shift_right<const N: u32>(a: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_srli_epi32::<N>(a.0)) }
+            }
+            #[inline(always)]
+            fn to_floats(x: Integers) -> Singles {
+                // SAFETY: see above.
+                unsafe { Singles(_mm512_cvtepi32_ps(x.0)) }
+            }
+            #[inline(always)]
+            fn lookup(table: Singles, index: Integers) -> Singles {
+                // SAFETY: see above.
+                unsafe { Singles(_mm512_permutexvar_ps(index.0, table.0)) }
+            }
+            #[inline(always)]
+            fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: [i16; 2]) -> Integers {
+                let pair = i32::from(x[0] as u16) | i32::from(x[1]) << 16;
+                // SAFETY: see above.
+                unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(pair))) }
+            }
+        }
+    };
+}
+
+avx512!(Avx512, |sum, w, x| _mm512_add_epi32(sum, _mm512_madd_epi16(w, x)));
+avx512!(Avx512Vnni, |sum, w, x| _mm512_dpwssd_epi32(sum, w, x));
+
+impl Lanes<f32> for Singles {
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_set1_ps(x)) }
+    }
+    #[inline(always)]
+    fn load(x: &[f32; WIDTH]) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_loadu_ps(x.as_ptr())) }
+    }
+    #[inline(always)]
+    fn load_stored<S: Element>(x: &[S; WIDTH]) -> Self {
+        S::load_lanes::<Avx512>(x)
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; WIDTH]) {
+        // SAFETY: see above.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_add_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_sub_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_mul_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_fmadd_ps(self.0, b.0, c.0)) }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_max_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let x = _mm512_min_ps(_mm512_max_ps(self.0, _mm512_set1_ps(LOWEST)), _mm512_set1_ps(HIGHEST));
+            let n = _mm512_roundscale_ps::<0>(_mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
+            let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN2_HIGH), x);
+            let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN2_LOW), r);
+            let mut p = _mm512_set1_ps(TAYLOR[0]);
+            for c in &TAYLOR[1..] {
+                p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(*c));
+            }
+            let seen = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(self.0, _mm512_set1_ps(LOWEST));
+            Singles(_mm512_maskz_scalef_ps(seen, p, n))
+        }
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: see above.
+        unsafe {
+            let half = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));
+            super::avx2::sum_of_eight(half)
+        }
+    }
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        // SAFETY: see above.
+        unsafe { _mm512_reduce_max_ps(self.0) }
+    }
+}

@@ -1,0 +1,122 @@
+//! Sixteen numbers at a time: the few vector operations that kernels are written in.
+//!
+//! A kernel is written once, over [`Simd`]; each instruction set gives it registers. `Portable` is plain loops over
+//! arrays, and the meaning of every operation. Sums of a vector are taken in the same order on all, so instruction
+//! sets differ by fused products alone.
+//!
+//! All methods are `#[inline(always)]`, and so must their callers in loops be: only then is the whole kernel compiled
+//! for the instruction set of the [`Isa`](crate::isa::Isa) that runs it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod wide;
+
+use half::{bf16, f16};
+
+use crate::element::Element;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::{Avx512, Avx512Vnni};
+pub use portable::Portable;
+pub use wide::Doubles;
+
+/// Numbers in a vector.
+pub const WIDTH: usize = 16;
+
+/// An instruction set: its vectors, and what it can do besides arithmetic on them.
+pub trait Simd: Copy + 'static {
+    /// Sixteen `f32`.
+    type Floats: Lanes<f32>;
+    /// Sixteen `i32`.
+    type Integers: Copy;
+
+    /// `a * b + c` of single numbers, rounded once where products are fused, else twice.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+    /// The value of a half float.
+    fn half(x: f16) -> f32;
+    /// Sixteen half floats.
+    fn load_f16(x: &[f16; WIDTH]) -> Self::Floats;
+    /// Sixteen brain floats.
+    fn load_bf16(x: &[bf16; WIDTH]) -> Self::Floats;
+
+    /// The same integer sixteen times.
+    fn integers(x: i32) -> Self::Integers;
+    /// Sixteen bytes, zero to 255.
+    fn load_bytes(x: &[u8; WIDTH]) -> Self::Integers;
+    /// Sixteen signed bytes.
+    fn load_signed(x: &[i8; WIDTH]) -> Self::Integers;
+    /// Bitwise and.
+    fn and(a: Self::Integers, b: Self::Integers) -> Self::Integers;
+    /// Bitwise or.
+    fn or(a: Self::Integers, b: Self::Integers) -> Self::Integers;
+    /// Shifts by `N` bits to the left.
+    fn shift_left<const N: u32>(a: Self::Integers) -> Self::Integers;
+    /// Shifts by `N` bits to the right, zeros coming in.
+    fn shift_right<const N: u32>(a: Self::Integers) -> Self::Integers;
+    /// The integers as floats.
+    fn to_floats(x: Self::Integers) -> Self::Floats;
+    /// `table[index & 15]`.
+    fn lookup(table: Self::Floats, index: Self::Integers) -> Self::Floats;
+    /// `sum[i] + w[2 i] x[0] + w[2 i + 1] x[1]`, wrapping.
+    fn dot_pairs(sum: Self::Integers, w: &[i16; 2 * WIDTH], x: [i16; 2]) -> Self::Integers;
+}
+
+/// Sixteen numbers of type `T`.
+pub trait Lanes<T>: Copy {
+    /// The same number sixteen times.
+    fn splat(x: T) -> Self;
+    /// Reads sixteen numbers.
+    fn load(x: &[T; WIDTH]) -> Self;
+    /// Reads sixteen stored numbers.
+    fn load_stored<S: Element>(x: &[S; WIDTH]) -> Self;
+    /// Writes sixteen numbers.
+    fn store(self, to: &mut [T; WIDTH]);
+    /// `self + other`.
+    fn add(self, other: Self) -> Self;
+    /// `self - other`.
+    fn sub(self, other: Self) -> Self;
+    /// `self * other`.
+    fn mul(self, other: Self) -> Self;
+    /// `self * b + c`, fused where the instruction set does so.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The larger of each; `other` where one is not a number.
+    fn max(self, other: Self) -> Self;
+    /// `exp` of each, as [`Number::exp`](crate::number::Number::exp).
+    fn exp(self) -> Self;
+    /// The sum, taken in halves: `i` and `i + 8`, then `i` and `i + 4`, and so on.
+    fn sum(self) -> T;
+    /// The largest.
+    fn largest(self) -> T;
+}
+
+/// Up to sixteen numbers, zeros after them.
+#[inline(always)]
+pub fn load_some<T: Copy + Default, L: Lanes<T>>(x: &[T]) -> L {
+    let mut all = [T::default(); WIDTH];
+    all[..x.len()].copy_from_slice(x);
+    L::load(&all)
+}
+
+/// Constants of `exp` for `f32`, shared by all instruction sets; the method stands at `number::exp_single`.
+pub(crate) mod exponential {
+    /// Adding it to a number below 2^22 rounds that to an integer: `1.5 * 2^23`.
+    pub(crate) const ROUND: f32 = 12_582_912.0;
+    /// `ln 2` with its low bits cleared, so that a small integer times it is exact.
+    pub(crate) const LN2_HIGH: f32 = 0.693_145_75;
+    /// The rest of `ln 2`.
+    pub(crate) const LN2_LOW: f32 = 1.428_606_8e-6;
+    /// `1 / k!` for `k` = 7 down to 0.
+    pub(crate) const TAYLOR: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    /// Below it the result is zero.
+    pub(crate) const LOWEST: f32 = -87.0;
+    /// Above it the result is that of this number.
+    pub(crate) const HIGHEST: f32 = 88.0;
+}
+
+#[cfg(test)]
+mod tests;

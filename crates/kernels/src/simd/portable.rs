@@ -1,0 +1,150 @@
+//! Plain loops over arrays: what every operation means, and what machines without the others run.
+
+use half::{bf16, f16};
+
+use super::{Lanes, Simd, WIDTH};
+use crate::element::Element;
+use crate::number::exp_single;
+
+/// No particular instruction set.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+/// Sixteen `f32` in an array.
+#[derive(Clone, Copy, Debug)]
+pub struct Singles([f32; WIDTH]);
+
+#[inline(always)]
+fn each<A: Copy, B: Default + Copy>(x: [A; WIDTH], f: impl Fn(A) -> B) -> [B; WIDTH] {
+    let mut out = [B::default(); WIDTH];
+    for i in 0..WIDTH {
+        out[i] = f(x[i]);
+    }
+    out
+}
+
+#[inline(always)]
+fn both<A: Copy, B: Default + Copy>(x: [A; WIDTH], y: [A; WIDTH], f: impl Fn(A, A) -> B) -> [B; WIDTH] {
+    let mut out = [B::default(); WIDTH];
+    for i in 0..WIDTH {
+        out[i] = f(x[i], y[i]);
+    }
+    out
+}
+
+impl Simd for Portable {
+    type Floats = Singles;
+    type Integers = [i32; WIDTH];
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+    #[inline(always)]
+    fn half(x: f16) -> f32 {
+        x.load()
+    }
+    #[inline(always)]
+    fn load_f16(x: &[f16; WIDTH]) -> Singles {
+        Singles(each(*x, |v| v.load()))
+    }
+    #[inline(always)]
+    fn load_bf16(x: &[bf16; WIDTH]) -> Singles {
+        Singles(each(*x, |v| v.load()))
+    }
+    #[inline(always)]
+    fn integers(x: i32) -> [i32; WIDTH] {
+        [x; WIDTH]
+    }
+    #[inline(always)]
+    fn load_bytes(x: &[u8; WIDTH]) -> [i32; WIDTH] {
+        each(*x, i32::from)
+    }
+    #[inline(always)]
+    fn load_signed(x: &[i8; WIDTH]) -> [i32; WIDTH] {
+        each(*x, i32::from)
+    }
+    #[inline(always)]
+    fn and(a: [i32; WIDTH], b: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn or(a: [i32; WIDTH], b: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, b, |a, b| a | b)
+    }
+    #[inline(always)]
+    fn shift_left<const N: u32>(a: [i32; WIDTH]) -> [i32; WIDTH] {
+        each(a, |a| a << N)
+    }
+    #[inline(always)]
+    fn shift_right<const N: u32>(a: [i32; WIDTH]) -> [i32; WIDTH] {
+        each(a, |a| (a as u32 >> N) as i32)
+    }
+    #[inline(always)]
+    fn to_floats(x: [i32; WIDTH]) -> Singles {
+        Singles(each(x, |v| v as f32))
+    }
+    #[inline(always)]
+    fn lookup(table: Singles, index: [i32; WIDTH]) -> Singles {
+        Singles(each(index, |i| table.0[(i & 15) as usize]))
+    }
+    #[inline(always)]
+    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i16; 2 * WIDTH], x: [i16; 2]) -> [i32; WIDTH] {
+        for i in 0..WIDTH {
+            let (a, b) = (i32::from(w[2 * i]) * i32::from(x[0]), i32::from(w[2 * i + 1]) * i32::from(x[1]));
+            sum[i] = sum[i].wrapping_add(a).wrapping_add(b);
+        }
+        sum
+    }
+}
+
+impl Lanes<f32> for Singles {
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Singles([x; WIDTH])
+    }
+    #[inline(always)]
+    fn load(x: &[f32; WIDTH]) -> Self {
+        Singles(*x)
+    }
+    #[inline(always)]
+    fn load_stored<S: Element>(x: &[S; WIDTH]) -> Self {
+        S::load_lanes::<Portable>(x)
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; WIDTH]) {
+        *to = self.0;
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Singles(both(self.0, other.0, |a, b| a + b))
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Singles(both(self.0, other.0, |a, b| a - b))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Singles(both(self.0, other.0, |a, b| a * b))
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        self.mul(b).add(c)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Singles(both(self.0, other.0, |a, b| if a > b { a } else { b }))
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        Singles(each(self.0, exp_single))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        super::wide::sum(self.0)
+    }
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        super::wide::largest(self.0)
+    }
+}

@@ -1,0 +1,114 @@
+//! Every operation of every instruction set against `Portable`.
+
+use half::{bf16, f16};
+
+use super::*;
+use crate::isa::{Isa, Operation};
+
+/// What the operations give for two vectors and some integers, written down one after another.
+struct All {
+    a: [f32; WIDTH],
+    b: [f32; WIDTH],
+    bytes: [u8; WIDTH],
+    pairs: [i16; 2 * WIDTH],
+}
+
+impl Operation for All {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run<V: Simd>(self) -> Vec<f64> {
+        let (a, b) = (V::Floats::load(&self.a), V::Floats::load(&self.b));
+        let bytes = V::load_bytes(&self.bytes);
+        let signed = V::load_signed(&self.bytes.map(|b| b as i8));
+        let vectors = [
+            a.add(b),
+            a.sub(b),
+            a.mul(b),
+            a.max(b),
+            a.exp(),
+            V::load_f16(&self.a.map(f16::from_f32)),
+            V::load_bf16(&self.a.map(bf16::from_f32)),
+            V::Floats::load_stored(&self.b),
+            V::Floats::load_stored(&self.b.map(bf16::from_f32)),
+            V::to_floats(bytes),
+            V::to_floats(signed),
+            V::to_floats(V::and(bytes, V::integers(0x5A))),
+            V::to_floats(V::or(bytes, V::integers(0x101))),
+            V::to_floats(V::shift_left::<7>(bytes)),
+            V::to_floats(V::shift_right::<3>(bytes)),
+            V::to_floats(V::shift_right::<30>(signed)),
+            V::lookup(a, bytes),
+            V::to_floats(V::dot_pairs(signed, &self.pairs, [-31_000, 16_383])),
+        ];
+        let mut all = Vec::new();
+        for v in vectors {
+            let mut out = [0.0; WIDTH];
+            v.store(&mut out);
+            all.extend(out.map(f64::from));
+        }
+        all.extend([a.sum(), a.largest(), b.largest(), V::half(f16::from_f32(self.a[3]))].map(f64::from));
+        all
+    }
+}
+
+struct Fused([f32; WIDTH]);
+
+impl Operation for Fused {
+    type Output = [f32; WIDTH];
+
+    #[inline(always)]
+    fn run<V: Simd>(self) -> [f32; WIDTH] {
+        let x = V::Floats::load(&self.0);
+        let mut out = [0.0; WIDTH];
+        x.mul_add(x, V::Floats::splat(-0.25)).store(&mut out);
+        assert_eq!(out[5], V::mul_add(self.0[5], self.0[5], -0.25));
+        out
+    }
+}
+
+#[test]
+fn instruction_sets_agree_with_the_plain_loops() {
+    for case in 0..200u32 {
+        let noise = |i: usize, by: u32| (i as u32 + 1 + 97 * case).wrapping_mul(by) >> 7;
+        let a = std::array::from_fn(|i| (noise(i, 2_654_435_761) % 20_000) as f32 / 100.0 - 100.0);
+        let b = std::array::from_fn(|i| (noise(i, 40_503) % 20_000) as f32 / 100.0 - 100.0);
+        let bytes = std::array::from_fn(|i| noise(i, 2_246_822_519) as u8);
+        let pairs = std::array::from_fn(|i| (noise(i, 3_266_489_917) % 8_129) as i16 - 4_064);
+        let all = || All { a, b, bytes, pairs };
+        let expected = Isa::portable().run(all());
+        for isa in Isa::available() {
+            for (i, (x, y)) in isa.run(all()).iter().zip(&expected).enumerate() {
+                let near = (x - y).abs() <= 3e-7 * y.abs() && (x == y || i / WIDTH == 4);
+                assert!(near, "case {case}, number {i} on {isa}: {x} for {y}");
+            }
+            let fused = isa.run(Fused(a));
+            for (x, &v) in fused.iter().zip(&a) {
+                let exact = f64::from(v) * f64::from(v) - 0.25;
+                assert!((f64::from(*x) - exact).abs() <= 1e-6 * exact.abs().max(1.0), "{isa}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exponentials_at_the_ends() {
+    struct Exp([f32; WIDTH]);
+    impl Operation for Exp {
+        type Output = [f32; WIDTH];
+        #[inline(always)]
+        fn run<V: Simd>(self) -> [f32; WIDTH] {
+            let mut out = [0.0; WIDTH];
+            V::Floats::load(&self.0).exp().store(&mut out);
+            out
+        }
+    }
+    let mut x = [0.0; WIDTH];
+    x[..6].copy_from_slice(&[f32::NEG_INFINITY, -1e6, -87.1, -87.0, 1e6, 1.0]);
+    for isa in Isa::available() {
+        let y = isa.run(Exp(x));
+        assert_eq!(y[..3], [0.0; 3], "{isa}");
+        assert!(y[3] > 0.0 && y[4].is_finite() && y[6] == 1.0, "{isa}: {y:?}");
+        assert!((y[5] - std::f32::consts::E).abs() < 3e-7, "{isa}");
+    }
+}
