@@ -1,6 +1,6 @@
 //! How many weights a second the fused dot product and the dequantiser read, on one core.
 //!
-//! `cargo run --release -p fourier-kv-kernels --example quant_speed`
+//! `cargo run --release -p fourier-kv-kernels --example quant_speed [TYPE]`
 //!
 //! Seen on one core of an AMD EPYC (Zen 5) with AVX-512, in 10^9 weights a second, rows in the L2 cache
 //! (portable, AVX2, AVX-512): Q8_0 6, 17, 19; Q4_1 4, 11, 12; Q5_0 3, 7, 9; Q4_K 3, 10, 17;
@@ -11,15 +11,24 @@
 use std::time::Instant;
 
 use fourier_kv_kernels::isa::Isa;
+use fourier_kv_kernels::matmul::ColumnsMut;
+use fourier_kv_kernels::quant::activations::Activations;
+use fourier_kv_kernels::quant::product::{self, ProductScratch, is_grouped};
 use fourier_kv_kernels::quant::{Matrix, WeightType};
 
 const ROWS: usize = 256;
 const COLS: usize = 1536;
+const TOKENS: usize = 512;
 
 fn main() {
     let x: Vec<f32> = (0..COLS).map(|i| (i as f32 * 0.37).sin()).collect();
-    println!("{:<6} {:<9} {:>13} {:>13}  (10^9 weights/s)", "type", "isa", "dot", "dequantise");
+    println!("10^9 weights/s, and 10^9 products/s with {TOKENS} tokens at a time");
+    println!("{:<6} {:<12} {:>13} {:>13} {:>13}", "type", "isa", "dot", "dequantise", "product");
+    let only = std::env::args().nth(1);
     for ty in WeightType::ALL {
+        if only.as_ref().is_some_and(|o| *o != ty.to_string()) {
+            continue;
+        }
         let bytes = stored(ty);
         let matrix = Matrix::new(ty, ROWS, COLS, &bytes).expect("a whole number of blocks");
         for isa in Isa::available() {
@@ -30,9 +39,37 @@ fn main() {
                 matrix.dequantise(isa, row, &mut out).expect("one row");
                 std::hint::black_box(out[0])
             });
-            println!("{ty:<6} {isa:<9} {dot:>13.2} {dequantise:>13.2}", isa = isa.to_string(), ty = ty.to_string());
+            let product = if is_grouped(ty) { product_rate(&matrix, isa) } else { 0.0 };
+            println!(
+                "{ty:<6} {isa:<12} {dot:>13.2} {dequantise:>13.2} {product:>13.0}",
+                isa = isa.to_string(),
+                ty = ty.to_string()
+            );
         }
     }
+}
+
+/// Products with many tokens in 10^9 multiplications a second, the best of several passes over the matrix.
+fn product_rate(matrix: &Matrix<'_>, isa: Isa) -> f64 {
+    let x: Vec<f32> = (0..TOKENS * COLS).map(|i| (i as f32 * 0.37).sin()).collect();
+    let (mut rounded, mut scratch, mut out) =
+        (Activations::default(), ProductScratch::default(), vec![0.0; TOKENS * ROWS]);
+    rounded.round(isa, &x, COLS);
+    let mut best = f64::INFINITY;
+    for _ in 0..40 {
+        let start = Instant::now();
+        for (i, mut part) in ColumnsMut::new(&mut out, TOKENS, ROWS).split(product::ROWS).into_iter().enumerate() {
+            let rows = matrix.row_range(i * product::ROWS, part.columns());
+            product::multiply(isa, matrix.ty(), rows, &rounded, &mut scratch, &mut part);
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    for (row, token) in [(0, 0), (ROWS - 1, TOKENS - 1), (77, 13)] {
+        let expected = matrix.dot(isa, row, &x[token * COLS..(token + 1) * COLS]);
+        let found = out[token * ROWS + row];
+        assert!((found - expected).abs() <= 1e-3 * expected.abs().max(1.0), "{found} for {expected}");
+    }
+    (TOKENS * ROWS * COLS) as f64 / best / 1e9
 }
 
 /// Bytes that are finite numbers in every format: all scales have a small exponent.

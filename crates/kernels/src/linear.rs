@@ -7,7 +7,9 @@
 use rayon::prelude::*;
 
 use crate::matmul::{ColumnsMut, View, multiply};
-use crate::quant::{Matrix, QuantError};
+use crate::quant::activations::TILE;
+use crate::quant::product::{self, is_grouped};
+use crate::quant::{Matrix, QuantError, dots};
 use crate::workspace::Workspace;
 
 /// From this many tokens on, unpacking for matrix products pays.
@@ -32,15 +34,40 @@ pub fn linear(
     let (rows, cols) = (weight.rows(), weight.cols());
     let n = x.len() / cols;
     assert_eq!(out.len(), n * rows, "room for {n} x {rows}");
-    let run = rows_a_task(rows);
+    if n < MANY_TOKENS {
+        return by_rows(out, n, rows, rows_a_task(rows), bias, |first, part| few(workspace, x, weight, first, part));
+    }
+    if !is_grouped(weight.ty()) {
+        return by_rows(out, n, rows, rows_a_task(rows), bias, |first, part| many(workspace, x, weight, first, part));
+    }
+    workspace.with_scratch(|scratch| {
+        let rounded = &mut scratch.activations;
+        let tiles: Vec<_> = rounded.tiles_mut(n, cols).zip(x.chunks(TILE * cols)).collect();
+        tiles.into_par_iter().for_each(|(mut tile, x)| tile.round(workspace.isa(), x));
+        let rounded = &scratch.activations;
+        by_rows(out, n, rows, product::ROWS, bias, |first, part| {
+            workspace.with_scratch(|scratch| {
+                let rows = weight.row_range(first, part.columns());
+                product::multiply(workspace.isa(), weight.ty(), rows, rounded, &mut scratch.product, part);
+            });
+            Ok(())
+        })
+    })
+}
+
+/// Runs `task(first row, columns of out)` over runs of rows in parallel, and adds the bias.
+fn by_rows(
+    out: &mut [f32],
+    n: usize,
+    rows: usize,
+    run: usize,
+    bias: Option<&[f32]>,
+    task: impl Fn(usize, &mut ColumnsMut<'_, f32>) -> Result<(), QuantError> + Sync,
+) -> Result<(), QuantError> {
     let parts: Vec<_> =
         ColumnsMut::new(out, n, rows).split(run).into_iter().enumerate().map(|(i, part)| (i * run, part)).collect();
     parts.into_par_iter().try_for_each(|(first, mut part)| {
-        if n < MANY_TOKENS {
-            few(workspace, x, weight, first, &mut part);
-        } else {
-            many(workspace, x, weight, first, &mut part)?;
-        }
+        task(first, &mut part)?;
         if let Some(bias) = bias {
             add_bias(&bias[first..first + part.columns()], n, &mut part);
         }
@@ -54,12 +81,16 @@ fn rows_a_task(rows: usize) -> usize {
     (rows / 8).next_multiple_of(16).clamp(32, 256)
 }
 
-fn few(workspace: &Workspace, x: &[f32], weight: &Matrix<'_>, first: usize, out: &mut ColumnsMut<'_, f32>) {
-    for (t, x) in x.chunks_exact(weight.cols()).enumerate() {
-        for (i, o) in out.row(t).iter_mut().enumerate() {
-            *o = weight.dot(workspace.isa(), first + i, x);
-        }
-    }
+fn few(
+    workspace: &Workspace,
+    x: &[f32],
+    weight: &Matrix<'_>,
+    first: usize,
+    out: &mut ColumnsMut<'_, f32>,
+) -> Result<(), QuantError> {
+    let rows = weight.row_range(first, out.columns());
+    dots(workspace.isa(), weight.ty(), rows, x, weight.cols(), out);
+    Ok(())
 }
 
 fn many(

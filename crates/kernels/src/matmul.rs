@@ -76,6 +76,11 @@ impl<'a, T> ColumnsMut<'a, T> {
             .collect()
     }
 
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The number of columns.
     pub fn columns(&self) -> usize {
         self.columns

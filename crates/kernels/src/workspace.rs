@@ -12,6 +12,8 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
 use crate::isa::Isa;
+use crate::quant::activations::Activations;
+use crate::quant::product::ProductScratch;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub struct Transforms {
 pub struct Scratch {
     /// For [`crate::attention::exact`].
     pub exact: ExactScratch<f32>,
+    /// For [`crate::quant::product`].
+    pub product: ProductScratch,
+    /// Activations as integers.
+    pub activations: Activations,
     /// For whatever a task needs; its content is left over from the last use.
     pub floats: Vec<f32>,
     /// The same, a second one.

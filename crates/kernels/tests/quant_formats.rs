@@ -147,7 +147,7 @@ fn lengths_that_disagree_are_errors() {
 }
 
 #[test]
-#[should_panic(expected = "bytes of a F16 row for 4 activations")]
+#[should_panic(expected = "bytes of F16 rows for 4 activations")]
 fn a_dot_of_unequal_lengths_says_so() {
     dot(Isa::portable(), WeightType::F16, &[0; 6], &[0.0; 4]);
 }

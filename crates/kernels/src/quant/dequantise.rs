@@ -8,7 +8,7 @@ use super::layout::{Block, Element, GROUP};
 use super::small_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::{QuantError, WeightType};
 use crate::isa::{Isa, Operation};
-use crate::simd::{Portable, Simd};
+use crate::simd::Simd;
 
 /// Dequantises the `out.len()` weights in `bytes`: one row, or several that follow each other.
 ///
@@ -72,10 +72,9 @@ impl<B: Block> Operation for Blocks<'_, B> {
     fn run<V: Simd>(self) {
         let (groups, _) = self.out.as_chunks_mut::<GROUP>();
         for (block, out) in self.row.iter().zip(groups.chunks_exact_mut(B::GROUPS)) {
-            let scales = block.scales();
+            let scales = block.scales::<V>();
             for g in 0..B::GROUPS {
-                // never fused, so that all instruction sets give the same bits
-                out[g] = block.group::<Portable>(&scales, g);
+                out[g] = block.group(&scales, g);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::{Block, GROUP, half_value};
-use crate::simd::Simd;
+use half::f16;
+
+use super::layout::{Affine, Block, FourBits, GROUP, each, halves, shifted};
+use crate::simd::{Lanes, Simd};
 
 /// Eight groups of 32; group `g` lies in the low (`g` even) or high (`g` odd) nibbles of bytes
 /// `32 * (g / 2) ..`.
@@ -39,56 +41,109 @@ pub(super) struct Q6K {
     scale: [u8; 2],
 }
 
-/// Scales and offsets of the eight groups of a [`Q4K`] or [`Q5K`] block.
+/// Scales and offsets of the eight groups of a [`Q4K`] or [`Q5K`] block: six-bit integers, times the block's own.
 #[derive(Clone, Copy)]
 pub(super) struct GroupScales {
-    scales: [f32; 8],
-    offsets: [f32; 8],
+    block: Affine,
+    scales: [u8; 8],
+    offsets: [u8; 8],
 }
 
 impl GroupScales {
     /// Unpacks the six-bit numbers: byte `g < 4` of `packed` holds scale `g` and byte `4 + g`
     /// offset `g`, each with the two upper bits of that of group `g + 4` above it; byte `8 + g`
-    /// holds the four lower bits of scale `g + 4` and, above them, of offset `g + 4`.
+    /// holds the four lower bits of scale `g + 4` and, above them, of offset `g + 4`. Four bytes at a time.
     #[inline(always)]
-    fn unpack(scale: [u8; 2], offset: [u8; 2], packed: &[u8; 12]) -> GroupScales {
-        let mut scales = [0u8; 8];
-        let mut offsets = [0u8; 8];
-        for g in 0..4 {
-            let (low, middle, last) = (packed[g], packed[4 + g], packed[8 + g]);
-            scales[g] = low & 63;
-            offsets[g] = middle & 63;
-            scales[4 + g] = (last & 15) | ((low >> 6) << 4);
-            offsets[4 + g] = (last >> 4) | ((middle >> 6) << 4);
+    fn unpack<V: Simd>(scale: [u8; 2], offset: [u8; 2], packed: &[u8; 12]) -> GroupScales {
+        const SIX: u32 = 0x3F3F_3F3F;
+        const FOUR: u32 = 0x0F0F_0F0F;
+        const TWO: u32 = 0x0303_0303;
+        let word = |at: usize| u32::from_le_bytes([packed[at], packed[at + 1], packed[at + 2], packed[at + 3]]);
+        let (low, middle, last) = (word(0), word(4), word(8));
+        let both = |a: u32, b: u32| (u64::from(a) | u64::from(b) << 32).to_le_bytes();
+        GroupScales {
+            block: Affine { scale: V::half(f16::from_le_bytes(scale)), offset: -V::half(f16::from_le_bytes(offset)) },
+            scales: both(low & SIX, (last & FOUR) | ((low >> 6 & TWO) << 4)),
+            offsets: both(middle & SIX, (last >> 4 & FOUR) | ((middle >> 6 & TWO) << 4)),
         }
-        let (scale, offset) = (half_value(scale), -half_value(offset));
-        let mut out = GroupScales { scales: [0.0; 8], offsets: [0.0; 8] };
-        for g in 0..8 {
-            out.scales[g] = scale * f32::from(scales[g]);
-            out.offsets[g] = offset * f32::from(offsets[g]);
+    }
+
+    #[inline(always)]
+    fn of(&self, g: usize) -> Affine {
+        Affine {
+            scale: self.block.scale * f32::from(self.scales[g]),
+            offset: self.block.offset * f32::from(self.offsets[g]),
         }
-        out
+    }
+
+    /// Integers `q` times the group's six-bit scale: what is left is the block's scale alone.
+    #[inline(always)]
+    fn scaled(&self, q: [u8; GROUP], g: usize) -> ([i16; GROUP], Affine) {
+        let scale = i16::from(self.scales[g]);
+        (each(q, |q| i16::from(q) * scale), Affine { scale: self.block.scale, offset: self.of(g).offset })
+    }
+}
+
+/// `scale * q + offset`
+#[inline(always)]
+fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
+    each(q, |q| f32::from(q) * by.scale + by.offset)
+}
+
+impl Q4K {
+    #[inline(always)]
+    fn nibbles(&self, g: usize) -> &[u8; GROUP] {
+        self.nibbles[GROUP * (g / 2)..][..GROUP].try_into().expect("32 bytes")
+    }
+
+    #[inline(always)]
+    fn quants(&self, g: usize) -> [u8; GROUP] {
+        each(*self.nibbles(g), |b| (b >> (4 * (g % 2))) & 15)
     }
 }
 
 impl Block for Q4K {
     const GROUPS: usize = 8;
+    const OFFSETS: bool = true;
     type Scales = GroupScales;
 
     #[inline(always)]
-    fn scales(&self) -> GroupScales {
-        GroupScales::unpack(self.scale, self.offset, &self.packed)
+    fn scales<V: Simd>(&self) -> GroupScales {
+        GroupScales::unpack::<V>(self.scale, self.offset, &self.packed)
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
-        let nibbles = &self.nibbles[GROUP * (g / 2)..][..GROUP];
+    fn group(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
+        affine(self.quants(g), scales.of(g))
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, scales: &GroupScales, g: usize) -> [V::Floats; 2] {
+        let (four_bits, [low, high]) = (FourBits::<V>::new(scales.of(g)), halves(self.nibbles(g)));
         let shift = 4 * (g % 2);
-        let (scale, offset) = (scales.scales[g], scales.offsets[g]);
-        let mut out = [0.0; GROUP];
+        [
+            four_bits.weights(shifted::<V>(V::load_bytes(low), shift)),
+            four_bits.weights(shifted::<V>(V::load_bytes(high), shift)),
+        ]
+    }
+
+    #[inline(always)]
+    fn integers(&self, scales: &GroupScales, g: usize) -> ([i16; GROUP], Affine) {
+        scales.scaled(self.quants(g), g)
+    }
+}
+
+impl Q5K {
+    #[inline(always)]
+    fn nibbles(&self, g: usize) -> &[u8; GROUP] {
+        self.nibbles[GROUP * (g / 2)..][..GROUP].try_into().expect("32 bytes")
+    }
+
+    #[inline(always)]
+    fn quants(&self, g: usize) -> [u8; GROUP] {
+        let (nibbles, mut out) = (self.nibbles(g), [0; GROUP]);
         for i in 0..GROUP {
-            let q = (nibbles[i] >> shift) & 15;
-            out[i] = V::mul_add(i32::from(q) as f32, scale, offset);
+            out[i] = ((nibbles[i] >> (4 * (g % 2))) & 15) | (((self.high[i] >> g) & 1) << 4);
         }
         out
     }
@@ -96,22 +151,62 @@ impl Block for Q4K {
 
 impl Block for Q5K {
     const GROUPS: usize = 8;
+    const OFFSETS: bool = true;
     type Scales = GroupScales;
 
     #[inline(always)]
-    fn scales(&self) -> GroupScales {
-        GroupScales::unpack(self.scale, self.offset, &self.packed)
+    fn scales<V: Simd>(&self) -> GroupScales {
+        GroupScales::unpack::<V>(self.scale, self.offset, &self.packed)
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
-        let nibbles = &self.nibbles[GROUP * (g / 2)..][..GROUP];
-        let shift = 4 * (g % 2);
-        let (scale, offset) = (scales.scales[g], scales.offsets[g]);
-        let mut out = [0.0; GROUP];
+    fn group(&self, scales: &GroupScales, g: usize) -> [f32; GROUP] {
+        affine(self.quants(g), scales.of(g))
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, scales: &GroupScales, g: usize) -> [V::Floats; 2] {
+        let by = scales.of(g);
+        let (nibbles, high) = (halves(self.nibbles(g)), halves(&self.high));
+        let mut out = [V::Floats::splat(0.0); 2];
+        for i in 0..2 {
+            let low = V::and(shifted::<V>(V::load_bytes(nibbles[i]), 4 * (g % 2)), V::integers(15));
+            let fifth = V::and(shifted::<V>(V::load_bytes(high[i]), g), V::integers(1));
+            let q = V::to_floats(V::or(low, V::shift_left::<4>(fifth)));
+            out[i] = q.mul_add(V::Floats::splat(by.scale), V::Floats::splat(by.offset));
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn integers(&self, scales: &GroupScales, g: usize) -> ([i16; GROUP], Affine) {
+        scales.scaled(self.quants(g), g)
+    }
+}
+
+/// The scales of a [`Q6K`] block, one for every 16 weights, times the block's own.
+#[derive(Clone, Copy)]
+pub(super) struct HalfGroupScales {
+    block: f32,
+    scales: [i8; 16],
+}
+
+impl Q6K {
+    #[inline(always)]
+    fn nibbles(&self, g: usize) -> &[u8; GROUP] {
+        self.nibbles[64 * (g / 4) + GROUP * (g % 2)..][..GROUP].try_into().expect("32 bytes")
+    }
+
+    #[inline(always)]
+    fn high(&self, g: usize) -> &[u8; GROUP] {
+        self.high[GROUP * (g / 4)..][..GROUP].try_into().expect("32 bytes")
+    }
+
+    #[inline(always)]
+    fn quants(&self, g: usize) -> [u8; GROUP] {
+        let (j, nibbles, high, mut out) = (g % 4, self.nibbles(g), self.high(g), [0; GROUP]);
         for i in 0..GROUP {
-            let q = ((nibbles[i] >> shift) & 15) | (((self.high[i] >> g) & 1) << 4);
-            out[i] = V::mul_add(i32::from(q) as f32, scale, offset);
+            out[i] = ((nibbles[i] >> (4 * (j / 2))) & 15) | (((high[i] >> (2 * j)) & 3) << 4);
         }
         out
     }
@@ -119,28 +214,43 @@ impl Block for Q5K {
 
 impl Block for Q6K {
     const GROUPS: usize = 8;
-    type Scales = [f32; 16];
+    const OFFSETS: bool = false;
+    type Scales = HalfGroupScales;
 
     #[inline(always)]
-    fn scales(&self) -> [f32; 16] {
-        let scale = half_value(self.scale);
-        let mut out = [0.0; 16];
-        for i in 0..16 {
-            out[i] = scale * f32::from(self.scales[i]);
+    fn scales<V: Simd>(&self) -> HalfGroupScales {
+        HalfGroupScales { block: V::half(f16::from_le_bytes(self.scale)), scales: self.scales }
+    }
+
+    #[inline(always)]
+    fn group(&self, by: &HalfGroupScales, g: usize) -> [f32; GROUP] {
+        let (q, mut out) = (self.quants(g), [0.0; GROUP]);
+        for i in 0..GROUP {
+            out[i] = (i32::from(q[i]) - 32) as f32 * (by.block * f32::from(by.scales[2 * g + i / 16]));
         }
         out
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scales: &[f32; 16], g: usize) -> [f32; GROUP] {
-        let (half, j) = (g / 4, g % 4);
-        let nibbles = &self.nibbles[64 * half + GROUP * (j % 2)..][..GROUP];
-        let high = &self.high[GROUP * half..][..GROUP];
-        let mut out = [0.0; GROUP];
-        for i in 0..GROUP {
-            let q = ((nibbles[i] >> (4 * (j / 2))) & 15) | (((high[i] >> (2 * j)) & 3) << 4);
-            out[i] = (i32::from(q) - 32) as f32 * scales[2 * g + i / 16];
+    fn vectors<V: Simd>(&self, by: &HalfGroupScales, g: usize) -> [V::Floats; 2] {
+        let (nibbles, high) = (halves(self.nibbles(g)), halves(self.high(g)));
+        let mut out = [V::Floats::splat(0.0); 2];
+        for i in 0..2 {
+            let scale = by.block * f32::from(by.scales[2 * g + i]);
+            let low = V::and(shifted::<V>(V::load_bytes(nibbles[i]), 4 * (g % 4 / 2)), V::integers(15));
+            let upper = V::and(shifted::<V>(V::load_bytes(high[i]), 2 * (g % 4)), V::integers(3));
+            let q = V::to_floats(V::or(low, V::shift_left::<4>(upper)));
+            out[i] = q.mul_add(V::Floats::splat(scale), V::Floats::splat(-32.0 * scale));
         }
         out
+    }
+
+    #[inline(always)]
+    fn integers(&self, by: &HalfGroupScales, g: usize) -> ([i16; GROUP], Affine) {
+        let (q, mut out) = (self.quants(g), [0; GROUP]);
+        for i in 0..GROUP {
+            out[i] = (i16::from(q[i]) - 32) * i16::from(by.scales[2 * g + i / 16]);
+        }
+        (out, Affine { scale: by.block, offset: 0.0 })
     }
 }

@@ -2,64 +2,115 @@
 
 use bytemuck::Pod;
 
-use crate::simd::Simd;
+use crate::simd::{Lanes, Simd, WIDTH};
 
-/// Weights in a group: the unit both kernels work in, enough to fill the vector registers.
+/// Weights in a group: the unit that all kernels work in.
 pub(super) const GROUP: usize = 32;
+
+/// How a group's weights follow from small integers: `w = scale * integer + offset`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Affine {
+    pub(super) scale: f32,
+    pub(super) offset: f32,
+}
 
 /// One quantised block as it lies in the file (bytes only, so it has no alignment).
 pub(super) trait Block: Pod {
-    /// Groups of 32 weights in a block.
+    /// Groups of 32 weights in a block: 1 or 8.
     const GROUPS: usize;
+    /// Whether [`Affine::offset`] is ever anything but zero.
+    const OFFSETS: bool;
     /// The block's scales and offsets, unpacked once a block.
     type Scales: Copy;
 
     /// Unpacks the scales and offsets.
-    fn scales(&self) -> Self::Scales;
+    fn scales<V: Simd>(&self) -> Self::Scales;
 
-    /// The weights of group `g < GROUPS`.
-    fn group<V: Simd>(&self, scales: &Self::Scales, g: usize) -> [f32; GROUP];
+    /// The weights of group `g < GROUPS`, never fused: the definition, the same bits on every instruction set.
+    fn group(&self, scales: &Self::Scales, g: usize) -> [f32; GROUP];
+
+    /// The same weights but for rounding, in two vectors. `g` must be known when this is compiled to be fast.
+    fn vectors<V: Simd>(&self, scales: &Self::Scales, g: usize) -> [V::Floats; 2];
+
+    /// The same weights as integers of at most 4096 either way (those of Q6_K are products of six bits with a scale of
+    /// eight), and what turns them into weights.
+    fn integers(&self, scales: &Self::Scales, g: usize) -> ([i16; GROUP], Affine);
+}
+
+/// The numbers 0 to 15.
+pub(super) const COUNT: [f32; WIDTH] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
+/// `f` of each. (The standard library's `map` need not be inlined, and would then miss the instruction set.)
+#[inline(always)]
+pub(super) fn each<const N: usize, A: Copy, B: Copy + Default>(x: [A; N], f: impl Fn(A) -> B) -> [B; N] {
+    let mut out = [B::default(); N];
+    for i in 0..N {
+        out[i] = f(x[i]);
+    }
+    out
+}
+
+/// How the weights of four-bit numbers are found: by a table of their sixteen values, or by computing them.
+#[derive(Clone, Copy)]
+pub(super) struct FourBits<V: Simd> {
+    /// The table, or the scale.
+    first: V::Floats,
+    offset: V::Floats,
+}
+
+impl<V: Simd> FourBits<V> {
+    #[inline(always)]
+    pub(super) fn new(by: Affine) -> Self {
+        let (scale, offset) = (V::Floats::splat(by.scale), V::Floats::splat(by.offset));
+        let first = if V::FAST_LOOKUP { V::Floats::load(&COUNT).mul_add(scale, offset) } else { scale };
+        FourBits { first, offset }
+    }
+
+    /// The weights of the four lowest bits of each of `q`.
+    #[inline(always)]
+    pub(super) fn weights(self, q: V::Integers) -> V::Floats {
+        match V::FAST_LOOKUP {
+            true => V::lookup(self.first, q),
+            false => V::to_floats(V::and(q, V::integers(15))).mul_add(self.first, self.offset),
+        }
+    }
+}
+
+/// `scale * q + offset` of 32 bytes.
+#[inline(always)]
+pub(super) fn affine_vectors<V: Simd>(q: &[u8; GROUP], by: Affine) -> [V::Floats; 2] {
+    let (scale, offset) = (V::Floats::splat(by.scale), V::Floats::splat(by.offset));
+    let [low, high] = halves(q);
+    [V::to_floats(V::load_bytes(low)).mul_add(scale, offset), V::to_floats(V::load_bytes(high)).mul_add(scale, offset)]
+}
+
+/// The two halves of a group's bytes.
+#[inline(always)]
+pub(super) fn halves<B>(bytes: &[B; GROUP]) -> [&[B; WIDTH]; 2] {
+    let (low, high) = bytes.split_at(WIDTH);
+    [low.try_into().expect("16 of 32"), high.try_into().expect("16 of 32")]
+}
+
+/// Shifts right by `n`, at most 7; fast if `n` is known when this is compiled.
+#[inline(always)]
+pub(super) fn shifted<V: Simd>(x: V::Integers, n: usize) -> V::Integers {
+    match n {
+        0 => x,
+        1 => V::shift_right::<1>(x),
+        2 => V::shift_right::<2>(x),
+        3 => V::shift_right::<3>(x),
+        4 => V::shift_right::<4>(x),
+        5 => V::shift_right::<5>(x),
+        6 => V::shift_right::<6>(x),
+        _ => V::shift_right::<7>(x),
+    }
 }
 
 /// One number of a row of plain floats.
 pub(super) trait Element: Pod {
     /// Its value.
     fn value(self) -> f32;
-}
-
-/// The value of a little-endian IEEE half float. All of it is selection and integer arithmetic, so
-/// that loops over it vectorise on any machine.
-#[inline(always)]
-pub(super) fn half_value(bytes: [u8; 2]) -> f32 {
-    /// Difference of the two formats' exponent biases, in f32's exponent field.
-    const REBIAS: u32 = (127 - 15) << 23;
-    /// 2^-14, the least normal half.
-    const LEAST_NORMAL: u32 = (127 - 14) << 23;
-    let half = u32::from(u16::from_le_bytes(bytes));
-    let magnitude = (half & 0x7fff) << 13;
-    let exponent = half & 0x7c00;
-    let normal = f32::from_bits(magnitude + REBIAS);
-    let subnormal = f32::from_bits(magnitude + LEAST_NORMAL) - f32::from_bits(LEAST_NORMAL);
-    // infinities and NaNs: all exponent bits set in both formats
-    let special = f32::from_bits(magnitude | 0x7f80_0000);
-    let finite = if exponent == 0 { subnormal } else { normal };
-    let value = if exponent == 0x7c00 { special } else { finite };
-    f32::from_bits(value.to_bits() | ((half & 0x8000) << 16))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::half_value;
-
-    #[test]
-    fn every_half_float_has_the_value_that_the_half_crate_gives() {
-        for bits in 0..=u16::MAX {
-            let expected = half::f16::from_bits(bits).to_f32();
-            let found = half_value(bits.to_le_bytes());
-            assert_eq!(expected.is_nan(), found.is_nan(), "{bits:#06x}");
-            if !expected.is_nan() {
-                assert_eq!(expected.to_bits(), found.to_bits(), "{bits:#06x}");
-            }
-        }
-    }
+    /// The values of sixteen.
+    fn vector<V: Simd>(x: &[Self; WIDTH]) -> V::Floats;
 }

@@ -11,17 +11,19 @@
 //! How fast each is on a core: `cargo run --release -p fourier-kv-kernels --example quant_speed`,
 //! whose head has the figures seen.
 
+pub mod activations;
 mod dequantise;
 mod dot;
 mod float_rows;
 mod k_blocks;
 mod layout;
 mod matrix;
+pub mod product;
 mod small_blocks;
 mod weight_type;
 
 pub use dequantise::dequantise;
-pub use dot::dot;
+pub use dot::{dot, dots};
 pub use matrix::Matrix;
 pub use weight_type::WeightType;
 

@@ -5,8 +5,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::{Block, GROUP, half_value};
-use crate::simd::Simd;
+use half::f16;
+
+use super::layout::{Affine, Block, FourBits, GROUP, affine_vectors, each, halves};
+use crate::simd::{Lanes, Simd};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -73,98 +75,156 @@ fn split_with_high(nibbles: &[u8; 16], high: [u8; 4]) -> [u8; GROUP] {
 /// `scale * (q - middle)`
 #[inline(always)]
 fn centred(q: [u8; GROUP], middle: i32, scale: f32) -> [f32; GROUP] {
-    let mut out = [0.0; GROUP];
-    for i in 0..GROUP {
-        out[i] = (i32::from(q[i]) - middle) as f32 * scale;
-    }
-    out
+    each(q, |q| (i32::from(q) - middle) as f32 * scale)
 }
 
 /// `scale * q + offset`
 #[inline(always)]
-fn affine<V: Simd>(q: [u8; GROUP], scale: f32, offset: f32) -> [f32; GROUP] {
-    let mut out = [0.0; GROUP];
-    for i in 0..GROUP {
-        out[i] = V::mul_add(i32::from(q[i]) as f32, scale, offset);
-    }
-    out
+fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
+    each(q, |q| f32::from(q) * by.scale + by.offset)
+}
+
+/// A scale that lies in a file.
+#[inline(always)]
+fn half<V: Simd>(bytes: [u8; 2]) -> f32 {
+    V::half(f16::from_le_bytes(bytes))
+}
+
+/// The weights of sixteen bytes of nibbles.
+#[inline(always)]
+fn nibble_vectors<V: Simd>(nibbles: &[u8; 16], by: Affine) -> [V::Floats; 2] {
+    let (four_bits, low) = (FourBits::<V>::new(by), V::load_bytes(nibbles));
+    [four_bits.weights(low), four_bits.weights(V::shift_right::<4>(low))]
 }
 
 impl Block for Q8_0 {
     const GROUPS: usize = 1;
+    const OFFSETS: bool = false;
     type Scales = f32;
 
     #[inline(always)]
-    fn scales(&self) -> f32 {
-        half_value(self.scale)
+    fn scales<V: Simd>(&self) -> f32 {
+        half::<V>(self.scale)
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
-        let mut out = [0.0; GROUP];
-        for i in 0..GROUP {
-            out[i] = f32::from(self.weights[i]) * scale;
-        }
-        out
+    fn group(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+        each(self.weights, |w| f32::from(w) * scale)
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, scale: &f32, _: usize) -> [V::Floats; 2] {
+        let ([low, high], scale) = (halves(&self.weights), V::Floats::splat(*scale));
+        [V::to_floats(V::load_signed(low)).mul(scale), V::to_floats(V::load_signed(high)).mul(scale)]
+    }
+
+    #[inline(always)]
+    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
+        (each(self.weights, i16::from), Affine { scale, offset: 0.0 })
     }
 }
 
 impl Block for Q4_0 {
     const GROUPS: usize = 1;
+    const OFFSETS: bool = false;
     type Scales = f32;
 
     #[inline(always)]
-    fn scales(&self) -> f32 {
-        half_value(self.scale)
+    fn scales<V: Simd>(&self) -> f32 {
+        half::<V>(self.scale)
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+    fn group(&self, scale: &f32, _: usize) -> [f32; GROUP] {
         centred(split(&self.nibbles), 8, *scale)
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, &scale: &f32, _: usize) -> [V::Floats; 2] {
+        nibble_vectors::<V>(&self.nibbles, Affine { scale, offset: -8.0 * scale })
+    }
+
+    #[inline(always)]
+    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
+        (each(split(&self.nibbles), |q| i16::from(q) - 8), Affine { scale, offset: 0.0 })
     }
 }
 
 impl Block for Q4_1 {
     const GROUPS: usize = 1;
-    type Scales = (f32, f32);
+    const OFFSETS: bool = true;
+    type Scales = Affine;
 
     #[inline(always)]
-    fn scales(&self) -> (f32, f32) {
-        (half_value(self.scale), half_value(self.offset))
+    fn scales<V: Simd>(&self) -> Affine {
+        Affine { scale: half::<V>(self.scale), offset: half::<V>(self.offset) }
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
-        affine::<V>(split(&self.nibbles), scale, offset)
+    fn group(&self, by: &Affine, _: usize) -> [f32; GROUP] {
+        affine(split(&self.nibbles), *by)
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, by: &Affine, _: usize) -> [V::Floats; 2] {
+        nibble_vectors::<V>(&self.nibbles, *by)
+    }
+
+    #[inline(always)]
+    fn integers(&self, by: &Affine, _: usize) -> ([i16; GROUP], Affine) {
+        (each(split(&self.nibbles), i16::from), *by)
     }
 }
 
 impl Block for Q5_0 {
     const GROUPS: usize = 1;
+    const OFFSETS: bool = false;
     type Scales = f32;
 
     #[inline(always)]
-    fn scales(&self) -> f32 {
-        half_value(self.scale)
+    fn scales<V: Simd>(&self) -> f32 {
+        half::<V>(self.scale)
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, scale: &f32, _: usize) -> [f32; GROUP] {
+    fn group(&self, scale: &f32, _: usize) -> [f32; GROUP] {
         centred(split_with_high(&self.nibbles, self.high), 16, *scale)
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, &scale: &f32, _: usize) -> [V::Floats; 2] {
+        affine_vectors::<V>(&split_with_high(&self.nibbles, self.high), Affine { scale, offset: -16.0 * scale })
+    }
+
+    #[inline(always)]
+    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
+        let q = split_with_high(&self.nibbles, self.high);
+        (each(q, |q| i16::from(q) - 16), Affine { scale, offset: 0.0 })
     }
 }
 
 impl Block for Q5_1 {
     const GROUPS: usize = 1;
-    type Scales = (f32, f32);
+    const OFFSETS: bool = true;
+    type Scales = Affine;
 
     #[inline(always)]
-    fn scales(&self) -> (f32, f32) {
-        (half_value(self.scale), half_value(self.offset))
+    fn scales<V: Simd>(&self) -> Affine {
+        Affine { scale: half::<V>(self.scale), offset: half::<V>(self.offset) }
     }
 
     #[inline(always)]
-    fn group<V: Simd>(&self, &(scale, offset): &(f32, f32), _: usize) -> [f32; GROUP] {
-        affine::<V>(split_with_high(&self.nibbles, self.high), scale, offset)
+    fn group(&self, by: &Affine, _: usize) -> [f32; GROUP] {
+        affine(split_with_high(&self.nibbles, self.high), *by)
+    }
+
+    #[inline(always)]
+    fn vectors<V: Simd>(&self, by: &Affine, _: usize) -> [V::Floats; 2] {
+        affine_vectors::<V>(&split_with_high(&self.nibbles, self.high), *by)
+    }
+
+    #[inline(always)]
+    fn integers(&self, by: &Affine, _: usize) -> ([i16; GROUP], Affine) {
+        (each(split_with_high(&self.nibbles, self.high), i16::from), *by)
     }
 }

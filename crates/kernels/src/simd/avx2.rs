@@ -26,6 +26,8 @@ pub struct Integers(__m256i, __m256i);
 impl Simd for Avx2 {
     type Floats = Singles;
     type Integers = Integers;
+    const REGISTERS: usize = 16;
+    const FAST_LOOKUP: bool = false;
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -116,12 +118,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: [i16; 2]) -> Integers {
-        let pair = i32::from(x[0] as u16) | i32::from(x[1]) << 16;
+    fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: i32) -> Integers {
         let at = w.as_ptr().cast::<__m256i>();
         // SAFETY: see above.
         unsafe {
-            let x = _mm256_set1_epi32(pair);
+            let x = _mm256_set1_epi32(x);
             let of = |sum, p| _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_loadu_si256(p), x));
             Integers(of(sum.0, at), of(sum.1, at.add(1)))
         }

@@ -32,6 +32,8 @@ macro_rules! avx512 {
         impl Simd for $name {
             type Floats = Singles;
             type Integers = Integers;
+            const REGISTERS: usize = 32;
+            const FAST_LOOKUP: bool = true;
 
             #[inline(always)]
             fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -101,10 +103,9 @@ macro_rules! avx512 {
                 unsafe { Singles(_mm512_permutexvar_ps(index.0, table.0)) }
             }
             #[inline(always)]
-            fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: [i16; 2]) -> Integers {
-                let pair = i32::from(x[0] as u16) | i32::from(x[1]) << 16;
+            fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: i32) -> Integers {
                 // SAFETY: see above.
-                unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(pair))) }
+                unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(x))) }
             }
         }
     };

@@ -35,6 +35,11 @@ pub trait Simd: Copy + 'static {
     /// Sixteen `i32`.
     type Integers: Copy;
 
+    /// Registers that hold vectors, whatever their length.
+    const REGISTERS: usize;
+    /// Whether [`Simd::lookup`] is faster than a conversion and a product.
+    const FAST_LOOKUP: bool;
+
     /// `a * b + c` of single numbers, rounded once where products are fused, else twice.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
     /// The value of a half float.
@@ -62,8 +67,8 @@ pub trait Simd: Copy + 'static {
     fn to_floats(x: Self::Integers) -> Self::Floats;
     /// `table[index & 15]`.
     fn lookup(table: Self::Floats, index: Self::Integers) -> Self::Floats;
-    /// `sum[i] + w[2 i] x[0] + w[2 i + 1] x[1]`, wrapping.
-    fn dot_pairs(sum: Self::Integers, w: &[i16; 2 * WIDTH], x: [i16; 2]) -> Self::Integers;
+    /// `sum[i] + w[2 i] low + w[2 i + 1] high`, wrapping, where `low` and `high` are the halves of `x`.
+    fn dot_pairs(sum: Self::Integers, w: &[i16; 2 * WIDTH], x: i32) -> Self::Integers;
 }
 
 /// Sixteen numbers of type `T`.

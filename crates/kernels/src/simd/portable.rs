@@ -35,6 +35,8 @@ fn both<A: Copy, B: Default + Copy>(x: [A; WIDTH], y: [A; WIDTH], f: impl Fn(A, 
 impl Simd for Portable {
     type Floats = Singles;
     type Integers = [i32; WIDTH];
+    const REGISTERS: usize = 16;
+    const FAST_LOOKUP: bool = false;
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -89,9 +91,10 @@ impl Simd for Portable {
         Singles(each(index, |i| table.0[(i & 15) as usize]))
     }
     #[inline(always)]
-    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i16; 2 * WIDTH], x: [i16; 2]) -> [i32; WIDTH] {
+    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i16; 2 * WIDTH], x: i32) -> [i32; WIDTH] {
+        let (low, high) = (i32::from(x as i16), x >> 16);
         for i in 0..WIDTH {
-            let (a, b) = (i32::from(w[2 * i]) * i32::from(x[0]), i32::from(w[2 * i + 1]) * i32::from(x[1]));
+            let (a, b) = (i32::from(w[2 * i]) * low, i32::from(w[2 * i + 1]) * high);
             sum[i] = sum[i].wrapping_add(a).wrapping_add(b);
         }
         sum

@@ -39,7 +39,7 @@ impl Operation for All {
             V::to_floats(V::shift_right::<3>(bytes)),
             V::to_floats(V::shift_right::<30>(signed)),
             V::lookup(a, bytes),
-            V::to_floats(V::dot_pairs(signed, &self.pairs, [-31_000, 16_383])),
+            V::to_floats(V::dot_pairs(signed, &self.pairs, (16_383 << 16) | 0x8765)),
         ];
         let mut all = Vec::new();
         for v in vectors {

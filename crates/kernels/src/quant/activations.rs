@@ -1,0 +1,202 @@
+//! Activations as integers of 15 bits, a scale for every group of 32: what integer products are made with.
+//!
+//! A group's largest magnitude becomes [`LARGEST`]: rounding moves a number by at most `2^-15` of it, four hundred
+//! times less than the 8 bits that are usual, so that products are as good as those of `f32` weights for all that a
+//! model can tell. Sixteen bits would overflow a group's sum with the largest integers of
+//! weights, 4096: `32 * 4096 * 16383 < 2^31`.
+
+//!
+//! Tokens lie in tiles of twelve, a group's numbers of a tile together in the order in which products read them:
+//! memory is read from front to back.
+
+use super::layout::GROUP;
+use crate::isa::{Isa, Operation};
+use crate::simd::Simd;
+use crate::simd::exponential::ROUND;
+
+/// Pairs of numbers in a group.
+pub(super) const PAIRS: usize = GROUP / 2;
+/// Tokens in a tile.
+pub const TILE: usize = 12;
+/// The largest integer.
+const LARGEST: f32 = 16_383.0;
+
+/// One group of a tile of tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TileGroup {
+    /// Two integers of 16 bits each, the first in the lower half.
+    pub(super) pairs: [[i32; TILE]; PAIRS],
+    pub(super) scales: [f32; TILE],
+    /// Sums of the activations themselves.
+    pub(super) sums: [f32; TILE],
+}
+
+impl TileGroup {
+    const ZERO: Self = TileGroup { pairs: [[0; TILE]; PAIRS], scales: [0.0; TILE], sums: [0.0; TILE] };
+}
+
+/// `n` tokens of `C` activations; the last group and the last tile are filled up with zeros.
+#[derive(Clone, Debug, Default)]
+pub struct Activations {
+    tokens: usize,
+    groups: usize,
+    /// `[ceil(n / 12)][groups]`.
+    tiles: Vec<TileGroup>,
+}
+
+impl Activations {
+    /// Makes room for `n` tokens of `cols` activations, and hands out its tiles: tile `i` is to be given the tokens from
+    /// `12 i` on.
+    pub fn tiles_mut(&mut self, n: usize, cols: usize) -> impl Iterator<Item = ActivationTile<'_>> {
+        self.tokens = n;
+        self.groups = cols.div_ceil(GROUP);
+        self.tiles.resize(n.div_ceil(TILE) * self.groups, TileGroup::ZERO);
+        self.tiles.chunks_mut(self.groups.max(1)).map(move |groups| ActivationTile { cols, groups })
+    }
+
+    /// Rounds `x`, `[n][cols]`, on the calling thread.
+    pub fn round(&mut self, isa: Isa, x: &[f32], cols: usize) {
+        let tokens = x.len() / cols.max(1);
+        for (mut tile, x) in self.tiles_mut(tokens, cols).zip(x.chunks(TILE * cols.max(1))) {
+            tile.round(isa, x);
+        }
+    }
+
+    /// Groups a token.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// The number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Some groups of tile `tile`.
+    #[inline(always)]
+    pub(super) fn tile(&self, tile: usize, groups: std::ops::Range<usize>) -> &[TileGroup] {
+        &self.tiles[tile * self.groups..(tile + 1) * self.groups][groups]
+    }
+}
+
+/// A tile of [`Activations`], to be written.
+#[derive(Debug)]
+pub struct ActivationTile<'a> {
+    cols: usize,
+    groups: &'a mut [TileGroup],
+}
+
+impl ActivationTile<'_> {
+    /// Rounds up to twelve tokens, `[tokens][cols]`.
+    pub fn round(&mut self, isa: Isa, x: &[f32]) {
+        isa.run(Round { x, to: self });
+    }
+}
+
+struct Round<'a, 'b> {
+    x: &'a [f32],
+    to: &'a mut ActivationTile<'b>,
+}
+
+impl Operation for Round<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Round { x, to } = self;
+        for (t, x) in x.chunks_exact(to.cols).enumerate() {
+            for (x, group) in x.chunks(GROUP).zip(to.groups.iter_mut()) {
+                let whole = match x.try_into() {
+                    Ok(whole) => whole,
+                    Err(_) => padded(x),
+                };
+                round_group(&whole, group, t);
+            }
+        }
+        let tokens = x.len() / to.cols.max(1);
+        for group in to.groups.iter_mut() {
+            for t in tokens..TILE {
+                (group.scales[t], group.sums[t]) = (0.0, 0.0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn padded(x: &[f32]) -> [f32; GROUP] {
+    let mut all = [0.0; GROUP];
+    all[..x.len()].copy_from_slice(x);
+    all
+}
+
+/// Rounds a group of token `t` of a tile.
+#[inline(always)]
+fn round_group(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
+    let (mut largest, mut sums) = ([0.0f32; GROUP], *x);
+    for i in 0..GROUP {
+        largest[i] = x[i].abs();
+    }
+    let mut width = GROUP / 2;
+    while width > 0 {
+        for i in 0..width {
+            largest[i] = if largest[i] > largest[i + width] { largest[i] } else { largest[i + width] };
+            sums[i] += sums[i + width];
+        }
+        width /= 2;
+    }
+    let scale = largest[0] / LARGEST;
+    // Groups so small that their scale has no inverse are zero.
+    let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+    let mut pairs = [0; PAIRS];
+    for i in 0..PAIRS {
+        // The lowest bits of a number between 2^23 and 2^24 are an integer's.
+        let (low, high) = (x[2 * i] * inverse + ROUND, x[2 * i + 1] * inverse + ROUND);
+        pairs[i] = ((low.to_bits() & 0xFFFF) | (high.to_bits() << 16)) as i32;
+    }
+    for i in 0..PAIRS {
+        to.pairs[i][t] = pairs[i];
+    }
+    (to.scales[t], to.sums[t]) = (scale, sums[0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_the_nearest_and_sums_are_sums() {
+        let (cols, tokens) = (75, 14);
+        let x: Vec<f32> =
+            (0..tokens * cols).map(|i| (i as f32 * 0.7).sin() * 10f32.powi(i as i32 / 32 % 9 - 4)).collect();
+        for isa in Isa::available() {
+            let mut rounded = Activations::default();
+            rounded.round(isa, &x, cols);
+            assert_eq!((rounded.tokens(), rounded.groups()), (tokens, 3));
+            for t in 0..tokens {
+                for g in 0..3 {
+                    let group = &rounded.tile(t / TILE, g..g + 1)[0];
+                    let x = &x[t * cols + g * GROUP..t * cols + cols.min((g + 1) * GROUP)];
+                    let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                    let (scale, sum) = (group.scales[t % TILE], group.sums[t % TILE]);
+                    for i in 0..GROUP {
+                        let q = (group.pairs[i / 2][t % TILE] >> (16 * (i % 2))) as i16;
+                        let exact = x.get(i).copied().unwrap_or(0.0);
+                        assert!((f32::from(q) * scale - exact).abs() <= largest / 32_766.0 * 1.01, "{isa} {t} {g} {i}");
+                    }
+                    assert!((sum - x.iter().sum::<f32>()).abs() <= 1e-5 * largest, "{isa}");
+                }
+            }
+            let beyond = &rounded.tile(1, 0..1)[0];
+            assert!(beyond.scales[2..].iter().chain(&beyond.sums[2..]).all(|&s| s == 0.0));
+        }
+    }
+
+    #[test]
+    fn nothing_and_almost_nothing_are_zero() {
+        let mut rounded = Activations::default();
+        rounded.round(Isa::detect(), &[0.0, -0.0, 1e-40, -1e-45], 4);
+        assert!(rounded.tile(0, 0..1)[0].pairs.iter().all(|p| p[0] == 0));
+        rounded.round(Isa::detect(), &[], 4);
+        assert_eq!(rounded.tokens(), 0);
+    }
+}
