@@ -5,7 +5,7 @@
 
 use crate::element::Element;
 use crate::number::Number;
-use crate::simd::Simd;
+use crate::simd::{Lanes, Simd, WIDTH};
 
 /// Independent partial sums in a reduction: two AVX-512 registers of `f32`.
 pub const LANES: usize = 32;
@@ -73,6 +73,36 @@ pub fn exponentials<T: Number>(x: &mut [T], shift: T) -> T {
         sums[l] = sums[l] + *v;
     }
     total(sums)
+}
+
+/// The largest number, minus infinity for none.
+#[inline(always)]
+pub fn largest<V: Simd, T: Number>(x: &[T]) -> T {
+    let (chunks, rest) = x.as_chunks::<WIDTH>();
+    let mut largest = T::Lanes::<V>::splat(T::neg_infinity());
+    for c in chunks {
+        largest = T::Lanes::<V>::load(c).max(largest);
+    }
+    rest.iter().fold(largest.largest(), |m, &v| if v > m { v } else { m })
+}
+
+/// Replaces each `x_i` by `exp(x_i - shift)` and returns their sum.
+#[inline(always)]
+pub fn shifted_exponentials<V: Simd, T: Number>(x: &mut [T], shift: T) -> T {
+    let by = T::Lanes::<V>::splat(shift);
+    let mut sum = T::Lanes::<V>::splat(T::zero());
+    let (chunks, rest) = x.as_chunks_mut::<WIDTH>();
+    for c in chunks {
+        let e = T::Lanes::<V>::load(c).sub(by).exp();
+        e.store(c);
+        sum = sum.add(e);
+    }
+    let mut total = sum.sum();
+    for v in rest {
+        *v = Number::exp(*v - shift);
+        total = total + *v;
+    }
+    total
 }
 
 /// Adds partial sums in halves.

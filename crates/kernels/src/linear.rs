@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::matmul::{ColumnsMut, View, multiply};
+use crate::matmul::{self, ColumnsMut};
 use crate::quant::activations::TILE;
 use crate::quant::product::{self, is_grouped};
 use crate::quant::{Matrix, QuantError, dots};
@@ -38,7 +38,7 @@ pub fn linear(
         return by_rows(out, n, rows, rows_a_task(rows), bias, |first, part| few(workspace, x, weight, first, part));
     }
     if !is_grouped(weight.ty()) {
-        return by_rows(out, n, rows, rows_a_task(rows), bias, |first, part| many(workspace, x, weight, first, part));
+        return by_rows(out, n, rows, matmul::ROWS, bias, |first, part| many(workspace, x, weight, first, part));
     }
     workspace.with_scratch(|scratch| {
         let rounded = &mut scratch.activations;
@@ -105,8 +105,7 @@ fn many(
         scratch.floats.resize(rows * cols, 0.0);
         let unpacked = &mut scratch.floats[..rows * cols];
         weight.dequantise(workspace.isa(), first, unpacked)?;
-        let x = View::new(x, x.len() / cols, cols);
-        multiply(x, View::new(unpacked, rows, cols).transposed(), out, false);
+        matmul::multiply(workspace.isa(), unpacked, x, cols, &mut scratch.matmul, out);
         Ok(())
     })
 }

@@ -1,40 +1,18 @@
-//! Dense products through the `gemm` crate, behind views whose bounds are checked.
+//! Products of many tokens with weights that are plain floats, and the matrix that products are written to.
+//!
+//! A task is 32 rows of `W`: a chunk of their columns is turned to `[column][row]`, so that rows lie in vectors, and
+//! multiplied with all tokens, eight at a time ([`crate::tile`]). Turning costs `1 / n` of the product.
 
 use std::marker::PhantomData;
 
-use crate::number::Number;
+use crate::isa::{Isa, Operation};
+use crate::simd::Simd;
+use crate::tile::{self, Broadcast, COLUMNS, add_product};
 
-/// A matrix to read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a, T> View<'a, T> {
-    /// `rows x columns`, row-major, contiguous.
-    ///
-    /// # Panics
-    /// If `data` is shorter than that.
-    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        assert!(data.len() >= rows * columns, "{} numbers for {rows} x {columns}", data.len());
-        View { data, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    /// The same numbers, rows and columns exchanged.
-    pub fn transposed(self) -> Self {
-        View {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-}
+/// Rows of `W` that are multiplied together.
+pub const ROWS: usize = COLUMNS;
+/// Columns that are turned at once: 32 KB.
+const CHUNK: usize = 256;
 
 /// A matrix to write, or some of its columns: row `i` begins `i * stride` after the first.
 ///
@@ -97,40 +75,67 @@ impl<'a, T> ColumnsMut<'a, T> {
     }
 }
 
-/// `out = a b`, or `out += a b` if `accumulate`, on the calling thread.
+/// Working memory of one task.
+#[derive(Clone, Debug, Default)]
+pub struct MatmulScratch {
+    /// A chunk of columns, `[column][row]`.
+    turned: Vec<[f32; COLUMNS]>,
+    /// `[n][row]`.
+    sums: Vec<[f32; COLUMNS]>,
+}
+
+/// `out[n][rows] = x[n][cols] W^T` with up to [`ROWS`] rows of `W`, `[columns of out][cols]`.
 ///
 /// # Panics
-/// If the shapes do not fit.
-pub fn multiply<T: Number>(a: View<'_, T>, b: View<'_, T>, out: &mut ColumnsMut<'_, T>, accumulate: bool) {
-    assert_eq!(a.columns, b.rows, "inner dimensions");
-    assert_eq!((a.rows, b.columns), (out.rows, out.columns), "outer dimensions");
-    if out.rows == 0 || out.columns == 0 {
-        return;
-    }
-    let alpha = if accumulate { T::one() } else { T::zero() };
-    // SAFETY: the views were checked against their slices when made, `out` likewise; strides are in elements.
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.columns,
-            a.columns,
-            out.first,
-            1,
-            out.stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            alpha,
-            T::one(),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+/// If the lengths do not fit.
+pub fn multiply(
+    isa: Isa,
+    weights: &[f32],
+    x: &[f32],
+    cols: usize,
+    scratch: &mut MatmulScratch,
+    out: &mut ColumnsMut<'_, f32>,
+) {
+    assert!(out.columns() <= ROWS && weights.len() == cols * out.columns(), "{} rows of {cols}", out.columns());
+    assert_eq!(x.len(), cols * out.rows(), "activations of {} tokens of {cols}", out.rows());
+    isa.run(Multiply { weights, x, cols, scratch, out });
+}
+
+struct Multiply<'a, 'b> {
+    weights: &'a [f32],
+    x: &'a [f32],
+    cols: usize,
+    scratch: &'a mut MatmulScratch,
+    out: &'a mut ColumnsMut<'b, f32>,
+}
+
+impl Operation for Multiply<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Multiply { weights, x, cols, scratch: MatmulScratch { turned, sums }, out } = self;
+        turned.resize(CHUNK, [0.0; COLUMNS]);
+        sums.clear();
+        sums.resize(out.rows(), [0.0; COLUMNS]);
+        for first in (0..cols).step_by(CHUNK) {
+            let count = CHUNK.min(cols - first);
+            for (r, row) in weights.chunks_exact(cols).enumerate() {
+                for (to, &w) in turned.iter_mut().zip(&row[first..first + count]) {
+                    to[r] = w;
+                }
+            }
+            for (t, sums) in sums.chunks_mut(tile::ROWS).enumerate() {
+                let x = &x[t * tile::ROWS * cols + first..];
+                let x = Broadcast { data: x, row_stride: cols, inner_stride: 1 };
+                add_product::<V, f32>(x, &turned[..count], sums.len(), sums);
+            }
+        }
+        for (t, sums) in sums.iter().enumerate() {
+            let to = out.row(t);
+            let width = to.len();
+            to.copy_from_slice(&sums[..width]);
+        }
     }
 }
 
@@ -140,25 +145,36 @@ mod tests {
 
     #[test]
     fn products_equal_the_definition() {
-        let (m, n, k) = (5, 7, 3);
-        let a: Vec<f64> = (0..m * k).map(|i| i as f64 - 4.0).collect();
-        let b: Vec<f64> = (0..n * k).map(|i| (i * i % 11) as f64).collect();
-        for width in 1..=n {
-            let mut out = vec![1.0; m * n];
-            let mut first = 0;
-            for mut part in ColumnsMut::new(&mut out, m, n).split(width) {
-                let rows = View::new(&b[first * k..], part.columns(), k).transposed();
-                multiply(View::new(&a, m, k), rows, &mut part, true);
-                part.row(2)[0] += 100.0;
-                first += part.columns();
-            }
-            for i in 0..m {
-                for j in 0..n {
-                    let mark = if i == 2 && j % width == 0 { 100.0 } else { 0.0 };
-                    let product: f64 = (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum();
-                    assert_eq!(out[i * n + j], 1.0 + product + mark);
+        for (tokens, rows, cols) in [(0, 3, 5), (1, 1, 1), (9, 32, 300), (17, 31, 256), (8, 7, 700)] {
+            let x: Vec<f32> = (0..tokens * cols).map(|i| (i as f32 * 0.3).sin()).collect();
+            let weights: Vec<f32> = (0..rows * cols).map(|i| (i as f32 * 0.7).cos()).collect();
+            for isa in Isa::available() {
+                let mut out = vec![f32::NAN; tokens * rows];
+                let scratch = &mut MatmulScratch::default();
+                multiply(isa, &weights, &x, cols, scratch, &mut ColumnsMut::new(&mut out, tokens, rows));
+                for (i, &found) in out.iter().enumerate() {
+                    let (t, r) = (i / rows, i % rows);
+                    let product = |c| f64::from(x[t * cols + c]) * f64::from(weights[r * cols + c]);
+                    let exact: f64 = (0..cols).map(product).sum();
+                    assert!((f64::from(found) - exact).abs() < 2e-5, "{isa}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn runs_of_columns_do_not_overlap() {
+        let (rows, columns) = (3, 7);
+        for width in 1..=columns {
+            let mut data = vec![0; rows * columns];
+            for (i, mut part) in ColumnsMut::new(&mut data, rows, columns).split(width).into_iter().enumerate() {
+                for r in 0..rows {
+                    for (c, x) in part.row(r).iter_mut().enumerate() {
+                        *x += 1 + r * columns + i * width + c;
+                    }
+                }
+            }
+            assert_eq!(data, (1..=rows * columns).collect::<Vec<_>>());
         }
     }
 }

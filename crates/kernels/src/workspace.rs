@@ -12,6 +12,7 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
 use crate::isa::Isa;
+use crate::matmul::MatmulScratch;
 use crate::quant::activations::Activations;
 use crate::quant::product::ProductScratch;
 
@@ -39,6 +40,8 @@ pub struct Transforms {
 pub struct Scratch {
     /// For [`crate::attention::exact`].
     pub exact: ExactScratch<f32>,
+    /// For [`crate::matmul`].
+    pub matmul: MatmulScratch,
     /// For [`crate::quant::product`].
     pub product: ProductScratch,
     /// Activations as integers.

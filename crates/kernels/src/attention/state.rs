@@ -140,6 +140,12 @@ impl<T: Number> AttnRowMut<'_, T> {
     /// Merges the state `(max, sum, out)` of other tokens into this row.
     #[inline(always)]
     pub fn absorb(&mut self, max: T, sum: T, out: &[T]) {
+        self.absorb_with(max, sum, out.len(), |d| out[d]);
+    }
+
+    /// The same, the outputs of the `dim` dims given one by one.
+    #[inline(always)]
+    pub fn absorb_with(&mut self, max: T, sum: T, dim: usize, out: impl Fn(usize) -> T) {
         if max == T::neg_infinity() {
             return;
         }
@@ -147,8 +153,8 @@ impl<T: Number> AttnRowMut<'_, T> {
         let mine = if *self.max == T::neg_infinity() { T::zero() } else { Number::exp(*self.max - top) };
         let theirs = Number::exp(max - top);
         *self.sum = *self.sum * mine + sum * theirs;
-        for (o, &v) in self.out.iter_mut().zip(out) {
-            *o = *o * mine + v * theirs;
+        for (d, o) in self.out[..dim].iter_mut().enumerate() {
+            *o = *o * mine + out(d) * theirs;
         }
         *self.max = top;
     }

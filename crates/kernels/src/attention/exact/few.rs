@@ -1,0 +1,215 @@
+//! Few query rows: every key and value is read once for all rows.
+//!
+//! Scores are dot products along the head dims, a token at a time for all rows; outputs are sums of scaled values, a run
+//! of head dims at a time so that the rows' sums stay in registers. A block's keys and values are a few kilobytes: they
+//! come from memory once.
+
+use super::{ExactRegion, Mask, seen};
+use crate::attention::Queries;
+use crate::attention::state::AttnRowsMut;
+use crate::element::Element;
+use crate::isa::Operation;
+use crate::lanes;
+use crate::number::Number;
+use crate::simd::{Lanes, Simd, WIDTH, load_some};
+
+/// Tokens a block.
+const BLOCK: usize = 64;
+/// Vectors of head dims whose sums are held for all rows at once.
+const RUN: usize = 4;
+
+/// Working memory of one thread.
+#[derive(Debug, Default)]
+pub(super) struct Scratch<T> {
+    /// `[R][ceil(D / 16)]`, scaled, filled up with zeros.
+    queries: Vec<[T; WIDTH]>,
+    /// `[R][BLOCK]`.
+    scores: Vec<[T; BLOCK]>,
+}
+
+pub(super) struct Attend<'a, 'b, T, S> {
+    pub(super) q: Queries<'a, T>,
+    pub(super) region: ExactRegion<'a, S>,
+    pub(super) mask: Mask,
+    pub(super) scratch: &'a mut Scratch<T>,
+    pub(super) state: &'a mut AttnRowsMut<'b, T>,
+}
+
+impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(mut self) {
+        // Rows are taken up to four at a time: so many sums of all head dims stay in registers.
+        let rows = self.q.count();
+        let mut first = 0;
+        while first < rows {
+            match rows - first {
+                1 => self.rows::<V, 1>(first),
+                2 => self.rows::<V, 2>(first),
+                3 => self.rows::<V, 3>(first),
+                4 => self.rows::<V, 4>(first),
+                5 => self.rows::<V, 5>(first),
+                6 => self.rows::<V, 6>(first),
+                7 => self.rows::<V, 7>(first),
+                _ => self.rows::<V, 8>(first),
+            }
+            first += 8;
+        }
+    }
+}
+
+impl<T: Number, S: Element> Attend<'_, '_, T, S> {
+    /// `R` rows from `first` on.
+    #[inline(always)]
+    fn rows<V: Simd, const R: usize>(&mut self, first: usize) {
+        let dim = self.q.dim;
+        let tokens = self.region.keys.len() / dim;
+        let mut limits = [0; R];
+        for r in 0..R {
+            limits[r] = seen(self.q, self.mask, tokens, first + r);
+        }
+        let most = limits.iter().copied().max().unwrap_or(0);
+        load_queries::<V, T>(self.q.slice(first, first + R), self.scratch);
+        self.scratch.scores.resize(R, [T::zero(); BLOCK]);
+        for at in (0..most).step_by(BLOCK) {
+            let count = BLOCK.min(most - at);
+            let keys = &self.region.keys[at * dim..(at + count) * dim];
+            let values = &self.region.values[at * dim..(at + count) * dim];
+            score::<V, T, S, R>(keys, dim, self.scratch);
+            for r in 0..R {
+                let visible = limits[r].saturating_sub(at).min(count);
+                weigh::<V, T>(first + r, visible, count, &mut self.scratch.scores[r], self.state);
+            }
+            accumulate::<V, T, S, R>(values, dim, first, &self.scratch.scores, self.state);
+        }
+    }
+}
+
+#[inline(always)]
+fn load_queries<V: Simd, T: Number>(q: Queries<'_, T>, scratch: &mut Scratch<T>) {
+    let vectors = q.dim.div_ceil(WIDTH);
+    scratch.queries.resize(q.count() * vectors, [T::zero(); WIDTH]);
+    for r in 0..q.count() {
+        for (x, to) in q.row(r).chunks(WIDTH).zip(&mut scratch.queries[r * vectors..]) {
+            let x: T::Lanes<V> = load_some(x);
+            x.mul(T::Lanes::<V>::splat(q.scale)).store(to);
+        }
+    }
+}
+
+/// `scores[r][t] = q_r . k_t`.
+#[inline(always)]
+fn score<V: Simd, T: Number, S: Element, const R: usize>(keys: &[S], dim: usize, scratch: &mut Scratch<T>) {
+    let vectors = dim.div_ceil(WIDTH);
+    let scores: &mut [[T; BLOCK]; R] = scratch.scores[..R].as_mut_array().expect("scores of R rows");
+    let mut queries = [&[] as &[[T; WIDTH]]; R];
+    for r in 0..R {
+        queries[r] = &scratch.queries[r * vectors..(r + 1) * vectors];
+    }
+    for (t, key) in keys.chunks_exact(dim).enumerate() {
+        let mut sums = [T::Lanes::<V>::splat(T::zero()); R];
+        let (whole, rest) = key.as_chunks::<WIDTH>();
+        for (i, key) in whole.iter().enumerate() {
+            let key = T::Lanes::<V>::load_stored(key);
+            for r in 0..R {
+                sums[r] = key.mul_add(T::Lanes::<V>::load(&queries[r][i]), sums[r]);
+            }
+        }
+        if !rest.is_empty() {
+            let key: T::Lanes<V> = rest_of(rest);
+            for r in 0..R {
+                sums[r] = key.mul_add(T::Lanes::<V>::load(&queries[r][vectors - 1]), sums[r]);
+            }
+        }
+        for r in 0..R {
+            scores[r][t] = sums[r].sum();
+        }
+    }
+}
+
+/// Fewer than sixteen stored numbers, filled up with zeros.
+#[inline(always)]
+fn rest_of<T: Number, S: Element, L: Lanes<T>>(rest: &[S]) -> L {
+    let mut all = [S::default(); WIDTH];
+    all[..rest.len()].copy_from_slice(rest);
+    L::load_stored(&all)
+}
+
+/// Turns a row's scores into weights relative to its largest score, zero from token `visible` on.
+#[inline(always)]
+fn weigh<V: Simd, T: Number>(
+    r: usize,
+    visible: usize,
+    count: usize,
+    scores: &mut [T; BLOCK],
+    state: &mut AttnRowsMut<'_, T>,
+) {
+    let (seen, hidden) = scores[..count].split_at_mut(visible);
+    hidden.fill(T::zero());
+    if visible == 0 {
+        return;
+    }
+    let shift = state.raise(r, lanes::largest::<V, T>(seen));
+    let sum = lanes::shifted_exponentials::<V, T>(seen, shift);
+    let row = state.row(r);
+    *row.sum = *row.sum + sum;
+}
+
+/// `out[r] += sum_t weights[r][t] v_t`.
+#[inline(always)]
+fn accumulate<V: Simd, T: Number, S: Element, const R: usize>(
+    values: &[S],
+    dim: usize,
+    first: usize,
+    weights: &[[T; BLOCK]],
+    state: &mut AttnRowsMut<'_, T>,
+) {
+    let weights: &[[T; BLOCK]; R] = weights[..R].as_array().expect("weights of R rows");
+    let mut at = 0;
+    while at + RUN * WIDTH <= dim {
+        add_run::<V, T, S, R, RUN>(values, dim, at, first, weights, state);
+        at += RUN * WIDTH;
+    }
+    while at + WIDTH <= dim {
+        add_run::<V, T, S, R, 1>(values, dim, at, first, weights, state);
+        at += WIDTH;
+    }
+    for d in at..dim {
+        for r in 0..R {
+            let out = &mut state.row(first + r).out[d];
+            for (value, &w) in values.chunks_exact(dim).zip(&weights[r]) {
+                *out = *out + w * value[d].load();
+            }
+        }
+    }
+}
+
+/// `N` vectors of head dims from dim `at` on.
+#[inline(always)]
+fn add_run<V: Simd, T: Number, S: Element, const R: usize, const N: usize>(
+    values: &[S],
+    dim: usize,
+    at: usize,
+    first: usize,
+    weights: &[[T; BLOCK]; R],
+    state: &mut AttnRowsMut<'_, T>,
+) {
+    let mut sums = [[T::Lanes::<V>::splat(T::zero()); N]; R];
+    for (t, value) in values.chunks_exact(dim).take(BLOCK).enumerate() {
+        let value = &value[at..at + N * WIDTH];
+        for i in 0..N {
+            let value = T::Lanes::<V>::load_stored(value[i * WIDTH..].first_chunk().expect("a vector of the run"));
+            for r in 0..R {
+                sums[r][i] = T::Lanes::<V>::splat(weights[r][t]).mul_add(value, sums[r][i]);
+            }
+        }
+    }
+    for r in 0..R {
+        let out = &mut state.row(first + r).out[at..at + N * WIDTH];
+        for i in 0..N {
+            let out: &mut [T; WIDTH] = out[i * WIDTH..].first_chunk_mut().expect("a vector of the run");
+            T::Lanes::<V>::load(out).add(sums[r][i]).store(out);
+        }
+    }
+}
