@@ -23,6 +23,8 @@ pub mod matmul;
 pub mod norm;
 pub mod number;
 pub mod oracle;
+pub mod parts;
 pub mod quant;
 pub mod rope;
+pub mod team;
 pub mod workspace;
