@@ -3,8 +3,8 @@
 //! **Idea.** Nothing is lost; all other caches are measured against it.
 //! **Source.** Attention as everybody computes it.
 //! **Departures.** None.
-//! **What it stores.** `2 G D` numbers a token and layer, in 2 bytes (`bf16`, `f16`) or 4 (`f32`), in steps of 256
-//! tokens.
+//! **What it stores.** `2 G D` numbers a token and layer, in 2 bytes (`bf16`, `f16`) or 4 (`f32`). Room is made for 256
+//! tokens at a time, or for a sixteenth of those held if that is more.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
 use fourier_kv_kernels::attention::state::AttnRowsMut;
 use fourier_kv_kernels::element::Element;
+use fourier_kv_kernels::parts::Chunks;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
@@ -50,15 +51,19 @@ impl<S: Element> KvCache for ExactCache<S> {
         &self.shape
     }
 
-    fn append(&mut self, layer: usize, rows: KvRows<'_>, _: &Workspace) -> Result<(), CacheError> {
+    fn append(&mut self, layer: usize, rows: KvRows<'_>, workspace: &Workspace) -> Result<(), CacheError> {
         check_layer(layer, self.shape.layers)?;
         rows.check(&self.shape)?;
         let (heads, dim) = (self.shape.kv_heads, self.shape.head_dim);
-        for (g, head) in self.heads[layer * heads..][..heads].iter_mut().enumerate() {
+        for_heads(&mut self.heads[layer * heads..][..heads], rows.k.len(), workspace, |g, head| {
             let (keys, values) = rows.head(g, dim);
             head.push(keys, values);
-        }
+        });
         Ok(())
+    }
+
+    fn reserve(&mut self, tokens: usize, _: &Workspace) {
+        self.heads.iter_mut().for_each(|head| head.reserve(tokens));
     }
 
     fn seal(&mut self, layer: usize, _: &Workspace) -> Result<(), CacheError> {
@@ -123,6 +128,20 @@ pub(crate) fn check_queries(
         true => Ok(()),
         false => Err(CacheError::Queries { asked: queries.tokens, held }),
     }
+}
+
+/// Runs `task(kv head, its past)` for each head of a layer: in parallel if there are many `numbers` to be worked on.
+pub(crate) fn for_heads<H: Send>(
+    heads: &mut [H],
+    numbers: usize,
+    workspace: &Workspace,
+    task: impl Fn(usize, &mut H) + Sync,
+) {
+    const FEW: usize = 1 << 14;
+    let run = if numbers < FEW { heads.len() } else { 1 };
+    workspace.team().for_parts(Chunks::new(heads, run), |i, heads| {
+        heads.iter_mut().enumerate().for_each(|(j, head)| task(i * run + j, head));
+    });
 }
 
 /// Query rows a task: all of a group for one token, so that keys are read once; of a prompt as many as keep the

@@ -162,3 +162,23 @@ fn several_tokens_after_the_prompt_equal_one_by_one() {
         }
     }
 }
+
+/// Room is made for what was asked, bounded by what the cache can ever need, and nothing else changes.
+#[test]
+fn room_that_is_reserved_changes_no_number() {
+    let (tape, ws) = (Tape::new(shape(), "room"), workspace());
+    for ((name, mut as_it_goes), (_, mut reserved)) in caches().into_iter().zip(caches()) {
+        for cache in [&mut as_it_goes, &mut reserved] {
+            tape.prompt(cache.as_mut(), &ws, 240, 50);
+        }
+        reserved.reserve(150, &ws);
+        let room = reserved.bytes();
+        for token in 240..390 {
+            let (a, b) = (tape.decode(as_it_goes.as_mut(), &ws, token), tape.decode(reserved.as_mut(), &ws, token));
+            assert_eq!(a, b, "{name}, token {token}");
+        }
+        if name.starts_with("exact") {
+            assert_eq!(reserved.bytes(), room, "{name}");
+        }
+    }
+}

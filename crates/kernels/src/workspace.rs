@@ -74,10 +74,30 @@ impl Workspace {
         result
     }
 
+    /// Makes the working memory of all threads as large as the largest is.
+    ///
+    /// Which thread does which task is left to chance, so each must be ready for any: after a step of decoding and
+    /// this, a step like it allocates nothing, whoever does what. Costs next to nothing when all is level.
+    pub fn level(&self) {
+        level(&mut locked(&self.pool), self.team.threads(), Scratch::default, Scratch::buffers);
+        for transforms in locked(&self.transforms).values() {
+            let make = || FourierScratch::new(&transforms.fft);
+            level(&mut locked(&transforms.scratch), self.team.threads(), make, FourierScratch::buffers);
+        }
+    }
+
     /// The transforms of an even period, planned at its first use.
     pub fn transforms(&self, period: usize) -> Arc<Transforms> {
         let mut known = locked(&self.transforms);
         known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
+    }
+}
+
+impl Scratch {
+    /// All memory that grows with use.
+    fn buffers(&mut self) -> [&mut Vec<f32>; 4] {
+        let [block, scores] = self.exact.buffers();
+        [block, scores, &mut self.floats, &mut self.more_floats]
     }
 }
 
@@ -107,9 +127,38 @@ impl Transforms {
         {
             return block.clone();
         }
-        let block = Arc::new(self.phasors.block(first_time, samples, harmonics));
-        *last = Some(block.clone());
-        block
+        // Nobody uses the one before any longer, unless a prompt is being read: its memory serves again.
+        match last.as_mut().and_then(Arc::get_mut) {
+            Some(block) => self.phasors.refill(block, first_time, samples, harmonics),
+            None => *last = Some(Arc::new(self.phasors.block(first_time, samples, harmonics))),
+        }
+        last.clone().expect("it was set above")
+    }
+}
+
+/// Brings `pool` to `count` members, unless it is not in use, and the buffers of all to the capacity of the largest.
+fn level<S, const N: usize>(
+    pool: &mut Vec<S>,
+    count: usize,
+    make: impl Fn() -> S,
+    buffers: impl Fn(&mut S) -> [&mut Vec<f32>; N],
+) {
+    if pool.is_empty() {
+        return;
+    }
+    let mut most = [0; N];
+    for scratch in &mut *pool {
+        for (most, buffer) in most.iter_mut().zip(buffers(scratch)) {
+            *most = buffer.capacity().max(*most);
+        }
+    }
+    while pool.len() < count {
+        pool.push(make());
+    }
+    for scratch in pool {
+        for (most, buffer) in most.iter().zip(buffers(scratch)) {
+            buffer.reserve_exact(most.saturating_sub(buffer.len()));
+        }
     }
 }
 

@@ -42,7 +42,7 @@ fn run(model: &Model, isa: Isa, cache: &mut dyn KvCache, tokens: &[u32], logits:
     let mut batch = [Sequence { tokens, cache, end_of_prompt: false, logits }];
     let workspace = Workspace::new(isa);
     let watch = &mut |_| ControlFlow::Continue(());
-    model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap()
+    model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap().clone()
 }
 
 /// Largest difference between rows of logits.
@@ -134,7 +134,8 @@ fn one_go_equals_token_by_token_equals_a_batch() {
             .collect();
         let workspace = Workspace::new(Isa::detect());
         let watch = &mut |_| ControlFlow::Continue(());
-        let logits = model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap();
+        let mut activations = model.activations();
+        let logits = model.forward(&mut batch, &workspace, &mut activations, watch).unwrap();
         for (row, place) in [3, 4, 11, 33, 34].into_iter().enumerate() {
             assert_close(logits.row(row), whole.row(place));
         }
@@ -155,7 +156,7 @@ fn what_does_not_fit_is_refused() {
     let go = |cache: &mut dyn KvCache, tokens: &[u32], stop: bool| {
         let mut batch = [Sequence { tokens, cache, end_of_prompt: true, logits: LogitRows::Last }];
         let watch = &mut |_| if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        llama.forward(&mut batch, &workspace, &mut llama.activations(), watch)
+        llama.forward(&mut batch, &workspace, &mut llama.activations(), watch).cloned()
     };
     assert!(matches!(go(exact(&qwen).as_mut(), &[1], false), Err(ForwardError::Shape { .. })));
     assert!(matches!(go(exact(&llama).as_mut(), &[96], false), Err(ForwardError::Token { token: 96, vocabulary: 96 })));

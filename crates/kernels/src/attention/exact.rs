@@ -39,6 +39,13 @@ pub struct ExactScratch<T> {
     scores: Vec<T>,
 }
 
+impl<T> ExactScratch<T> {
+    /// All memory that grows with use.
+    pub(crate) fn buffers(&mut self) -> [&mut Vec<T>; 2] {
+        [&mut self.block, &mut self.scores]
+    }
+}
+
 /// From this many rows on, matrix products pay.
 const MANY_ROWS: usize = 8;
 /// Tokens a block: for a few rows, so that a block of 128 dims in `f32` fits the first-level cache.

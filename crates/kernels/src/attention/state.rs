@@ -59,6 +59,11 @@ impl<T: Number> AttnRows<T> {
         self.max.len()
     }
 
+    /// Head dims `D`.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// All rows.
     pub fn all(&mut self) -> AttnRowsMut<'_, T> {
         AttnRowsMut { dim: self.dim, max: &mut self.max, sum: &mut self.sum, out: &mut self.out }
