@@ -22,8 +22,10 @@ pub(crate) enum Passed<'a> {
 impl StopFilter {
     /// Empty strings stop nothing.
     pub(crate) fn new(stops: &[String]) -> Self {
-        let stops = stops.iter().filter(|s| !s.is_empty()).cloned().collect();
-        StopFilter { stops, held: String::new(), shown: String::new() }
+        let stops: Vec<String> = stops.iter().filter(|s| !s.is_empty()).cloned().collect();
+        // What is held back is shorter than a stop string; and a usual piece of text.
+        let usual = stops.iter().map(String::len).max().unwrap_or(0) + 256;
+        StopFilter { stops, held: String::with_capacity(usual), shown: String::with_capacity(usual) }
     }
 
     /// Takes a piece of text and returns what can be shown by now.

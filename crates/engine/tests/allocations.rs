@@ -111,5 +111,5 @@ fn steps_allocate_nothing() {
         assert_eq!(in_steps(&engine, cache, 300, 80), 0, "{cache} of SmolLM2");
     }
     let sampling = Sampling::Random { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 3 };
-    assert_eq!(in_answer(&engine, "fourier:window=60,least-middle=64,harmonics=32", 300, sampling), 0);
+    assert_eq!(in_answer(&engine, "fourier:window=60,least-middle=64,harmonics=32,capacity=1000", 300, sampling), 0);
 }

@@ -45,6 +45,8 @@ impl Team {
             let shared = team.shared.clone();
             team.workers.push(Builder::new().name(format!("fourier-kv-{i}")).spawn(move || shared.work())?);
         }
+        // A thread that begins takes memory of its own: not later, in the middle of somebody's work.
+        team.shared.wait_for_workers(team.workers.len());
         Ok(team)
     }
 

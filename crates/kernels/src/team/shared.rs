@@ -37,6 +37,8 @@ pub(super) struct Shared {
     panic: Mutex<Option<Panic>>,
     looking: Duration,
     closing: AtomicBool,
+    /// Workers that have begun.
+    begun: AtomicUsize,
     /// Held while falling asleep, and while waking others.
     falling_asleep: Mutex<()>,
     sleeping_workers: AtomicUsize,
@@ -73,6 +75,7 @@ impl Shared {
             panic: Mutex::default(),
             looking: if crowded { Duration::ZERO } else { LOOKING },
             closing: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
             falling_asleep: Mutex::default(),
             sleeping_workers: AtomicUsize::new(0),
             work_came: Condvar::new(),
@@ -153,8 +156,16 @@ impl Shared {
         locked(&self.panic).take()
     }
 
+    /// Waits until so many workers have begun.
+    pub(super) fn wait_for_workers(&self, workers: usize) {
+        while self.begun.load(Ordering::Acquire) < workers {
+            std::thread::yield_now();
+        }
+    }
+
     /// A worker's life.
     pub(super) fn work(&self) {
+        self.begun.fetch_add(1, Ordering::Release);
         let called = || self.claims.0.load(Ordering::SeqCst) as u32 != 0 || self.closing.load(Ordering::SeqCst);
         while !self.closing.load(Ordering::SeqCst) {
             while self.do_one() {}

@@ -12,11 +12,11 @@ use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::rope::{Projected, Rotation, Rotations, order_heads, order_tokens, rotate_heads};
 use fourier_kv_kernels::workspace::Workspace;
 
+use super::Model;
 use super::activations::{Rows, sized};
 use super::batch::{ForwardError, Sequence};
 use super::layer::{LayerMatrices, LayerVectors};
 use super::tiles::{Segment, Tile};
-use super::Model;
 
 /// Numbers that a task works on where each is worked on by itself.
 const RUN: usize = 1 << 14;
@@ -43,9 +43,17 @@ impl Block<'_> {
         self.norm(tile, &vectors.attention_norm, rows);
         let product = |weight, bias, out| Product { weight, bias, out };
         let products = [
-            product(matrices.query, vectors.query_bias.as_deref(), sized(&mut rows.query, count * matrices.query.rows())),
+            product(
+                matrices.query,
+                vectors.query_bias.as_deref(),
+                sized(&mut rows.query, count * matrices.query.rows()),
+            ),
             product(matrices.key, vectors.key_bias.as_deref(), sized(&mut rows.key, count * matrices.key.rows())),
-            product(matrices.value, vectors.value_bias.as_deref(), sized(&mut rows.value, count * matrices.value.rows())),
+            product(
+                matrices.value,
+                vectors.value_bias.as_deref(),
+                sized(&mut rows.value, count * matrices.value.rows()),
+            ),
         ];
         linear_many(self.workspace, &rows.normed, products)?;
         sized(&mut rows.attended, count * matrices.query.rows());

@@ -60,10 +60,9 @@ impl Tiles {
     /// The tiles, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Tile<'_>> {
         let begins = std::iter::once(&(0, 0)).chain(&self.ends);
-        begins.zip(&self.ends).map(|(begin, end)| Tile {
-            rows: begin.1..end.1,
-            segments: &self.segments[begin.0..end.0],
-        })
+        begins
+            .zip(&self.ends)
+            .map(|(begin, end)| Tile { rows: begin.1..end.1, segments: &self.segments[begin.0..end.0] })
     }
 }
 

@@ -3,6 +3,9 @@
 use super::Tokenizer;
 use super::vocabulary::TokenKind;
 
+/// Few tokens are longer: room for more is made when one comes.
+const USUAL_BYTES: usize = 256;
+
 /// Turns ids into text as they come, never cutting a character in two.
 ///
 /// All texts from [`push`](DecodeStream::push), then the one from [`finish`](DecodeStream::finish),
@@ -21,7 +24,8 @@ pub struct DecodeStream<'t> {
 
 impl<'t> DecodeStream<'t> {
     pub(super) fn new(tokenizer: &'t Tokenizer, skip_special: bool) -> DecodeStream<'t> {
-        DecodeStream { tokenizer, skip_special, at_start: true, pending: Vec::new(), certain: String::new() }
+        let (pending, certain) = (Vec::with_capacity(USUAL_BYTES), String::with_capacity(USUAL_BYTES));
+        DecodeStream { tokenizer, skip_special, at_start: true, pending, certain }
     }
 
     /// Takes the next id. Gives the text that is now certain, `None` where that is none yet.
