@@ -9,6 +9,7 @@ mod memory;
 mod model_cache;
 mod report;
 
+use fourier_kv_engine::kernels::isa::Isa;
 use fourier_kv_engine::kernels::team::Team;
 
 use crate::cancel::Cancel;
@@ -76,6 +77,7 @@ fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, team: &Team) -> Vec<Ch
     vec![
         choice("device", "cpu", device_reason),
         choice("threads", &team.threads().to_string(), "--threads, or one a core"),
+        choice("instructions", &Isa::detect().to_string(), "--cpu, or the best that this machine has"),
         choice("matrix products", instructions, instructions_reason),
     ]
 }
