@@ -21,6 +21,10 @@ use crate::kind::{CacheKind, Storage};
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
+/// Tokens a task when one token attends to many: enough to be worth a task, and no more than stays in a core's caches.
+/// The pieces depend on how many tokens are held, not on how many threads there are: so do the sums' roundings.
+const PIECE: usize = 1024;
+
 /// The exact cache, storing numbers as `S`.
 #[derive(Clone, Debug)]
 pub struct ExactCache<S> {
@@ -34,6 +38,37 @@ impl<S: Element> ExactCache<S> {
     pub fn new(shape: Arc<CacheShape>) -> Self {
         let heads = vec![Tokens::new(shape.head_dim); shape.layers * shape.kv_heads];
         ExactCache { shape, heads }
+    }
+
+    /// Attention of one token over many, in pieces of [`PIECE`]: a task for each piece and head, for there may be fewer
+    /// heads than threads, or a number of them that does not share out evenly.
+    fn attend_in_pieces(
+        &self,
+        heads: &[Tokens<S>],
+        queries: QueryRows<'_>,
+        workspace: &Workspace,
+        out: &mut AttnRows<f32>,
+    ) {
+        let (group, dim) = (self.shape.group(), self.shape.head_dim);
+        let pieces = heads.first().map_or(0, Tokens::len).div_ceil(PIECE);
+        workspace.with_scratch(|kept| {
+            // [G][pieces][group]
+            kept.states.reshape(self.shape.heads * pieces, dim);
+            let runs = kept.states.all().runs(pieces * group, group);
+            workspace.team().for_parts(runs, |_, (g, first, mut state)| {
+                let from = first / group * PIECE;
+                let (q, region) = (queries.group(g, &self.shape), heads[g].range(from..from + PIECE));
+                workspace.with_scratch(|scratch| {
+                    attend_exact(workspace.isa(), q, region, Mask::None, &mut scratch.exact, &mut state);
+                });
+            });
+            let (mut parts, mut out) = (kept.states.all(), out.all());
+            for row in 0..parts.count() {
+                let part = parts.row(row);
+                let head = row / (pieces * group) * group + row % group;
+                out.row(head).absorb(*part.max, *part.sum, part.out);
+            }
+        });
     }
 
     /// The heads of a layer.
@@ -62,8 +97,10 @@ impl<S: Element> KvCache for ExactCache<S> {
         Ok(())
     }
 
-    fn reserve(&mut self, tokens: usize, _: &Workspace) {
+    fn reserve(&mut self, tokens: usize, workspace: &Workspace) {
         self.heads.iter_mut().for_each(|head| head.reserve(tokens));
+        let pieces = (self.len() + tokens).div_ceil(PIECE);
+        workspace.with_scratch(|scratch| scratch.states.reshape(self.shape.heads * pieces, self.shape.head_dim));
     }
 
     fn seal(&mut self, layer: usize, _: &Workspace) -> Result<(), CacheError> {
@@ -79,7 +116,12 @@ impl<S: Element> KvCache for ExactCache<S> {
     ) -> Result<(), CacheError> {
         check_layer(layer, self.shape.layers)?;
         let heads = self.layer(layer);
-        check_queries(&queries, &self.shape, out, heads.first().map_or(0, Tokens::len))?;
+        let held = heads.first().map_or(0, Tokens::len);
+        check_queries(&queries, &self.shape, out, held)?;
+        if queries.tokens == 1 && held > PIECE {
+            self.attend_in_pieces(heads, queries, workspace, out);
+            return Ok(());
+        }
         let rows = rows_a_task(queries.tokens, self.shape.group());
         for_rows(&self.shape, queries, workspace, out, rows, |g, q, state| {
             workspace.with_scratch(|scratch| {

@@ -1,5 +1,7 @@
 //! Tokens of one head kept whole: the storage under the exact cache, the sink and the window.
 
+use std::ops::Range;
+
 use fourier_kv_kernels::attention::exact::ExactRegion;
 use fourier_kv_kernels::element::{Element, store_all};
 
@@ -76,6 +78,13 @@ impl<S: Element> Tokens<S> {
     /// All tokens.
     pub(crate) fn region(&self) -> ExactRegion<'_, S> {
         ExactRegion { keys: &self.keys, values: &self.values }
+    }
+
+    /// The tokens of `range`, as far as they are there.
+    pub(crate) fn range(&self, range: Range<usize>) -> ExactRegion<'_, S> {
+        let length = self.keys.len();
+        let range = (range.start * self.dim).min(length)..(range.end * self.dim).min(length);
+        ExactRegion { keys: &self.keys[range.clone()], values: &self.values[range] }
     }
 
     /// The first `count` tokens.

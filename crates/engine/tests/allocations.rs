@@ -105,6 +105,9 @@ fn steps_allocate_nothing() {
         }
     }
 
+    // A past that grows beyond what one task attends to.
+    assert_eq!(in_steps(&tiny(&RandomModel::llama()), "exact", 1000, 80), 0);
+
     let path = common::cached_model("smollm2-135m-instruct-q4_1.gguf").expect("required");
     let engine = Engine::load(&path, &options()).unwrap();
     for cache in ["exact", "fourier:window=60,least-middle=64,harmonics=32,capacity=1000", "fourier"] {

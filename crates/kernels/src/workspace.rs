@@ -11,6 +11,7 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
+use crate::attention::state::AttnRows;
 use crate::isa::Isa;
 use crate::team::Team;
 
@@ -37,6 +38,8 @@ pub struct Transforms {
 /// Working memory of one task.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// For states that are merged into others.
+    pub states: AttnRows<f32>,
     /// For [`crate::attention::exact`].
     pub exact: ExactScratch<f32>,
     /// For whatever a task needs; its content is left over from the last use.
@@ -79,7 +82,8 @@ impl Workspace {
     /// Which thread does which task is left to chance, so each must be ready for any: after a step of decoding and
     /// this, a step like it allocates nothing, whoever does what. Costs next to nothing when all is level.
     pub fn level(&self) {
-        level(&mut locked(&self.pool), self.team.threads(), Scratch::default, Scratch::buffers);
+        // One for each thread, and one for what the caller keeps while its tasks run.
+        level(&mut locked(&self.pool), self.team.threads() + 1, Scratch::default, Scratch::buffers);
         for transforms in locked(&self.transforms).values() {
             let make = || FourierScratch::new(&transforms.fft);
             level(&mut locked(&transforms.scratch), self.team.threads(), make, FourierScratch::buffers);
@@ -95,9 +99,9 @@ impl Workspace {
 
 impl Scratch {
     /// All memory that grows with use.
-    fn buffers(&mut self) -> [&mut Vec<f32>; 4] {
-        let [block, scores] = self.exact.buffers();
-        [block, scores, &mut self.floats, &mut self.more_floats]
+    fn buffers(&mut self) -> [&mut Vec<f32>; 7] {
+        let ([max, sum, out], [block, scores]) = (self.states.buffers(), self.exact.buffers());
+        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats]
     }
 }
 

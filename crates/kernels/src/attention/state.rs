@@ -8,7 +8,7 @@
 use crate::number::Number;
 
 /// The states of `R` rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AttnRows<T> {
     dim: usize,
     max: Vec<T>,
@@ -52,6 +52,17 @@ impl<T: Number> AttnRows<T> {
         self.sum.resize(rows, T::zero());
         self.out.clear();
         self.out.resize(rows * self.dim, T::zero());
+    }
+
+    /// Makes it `rows` rows of `dim` that have seen nothing, keeping the memory.
+    pub fn reshape(&mut self, rows: usize, dim: usize) {
+        self.dim = dim;
+        self.reset(rows);
+    }
+
+    /// All memory that grows with use.
+    pub(crate) fn buffers(&mut self) -> [&mut Vec<T>; 3] {
+        [&mut self.max, &mut self.sum, &mut self.out]
     }
 
     /// The number of rows `R`.

@@ -2,7 +2,8 @@
 //!
 //! Decoding one token is more than a hundred short runs one after another. So threads that have just worked go on
 //! looking for work for a while before they sleep, tasks are claimed from one counter, and a run allocates nothing.
-//! On two cores of 2.6 GHz an empty run takes about 0.3 microseconds while the team is awake.
+//! Seen with examples/team_speed.rs on two cores of 2.6 GHz: an empty run takes 0.2 microseconds while the team is awake
+//! and 15 if it has to be woken, and a task 0.02 to 0.05.
 
 mod shared;
 
