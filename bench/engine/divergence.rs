@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use fourier_kv_engine::model::decoder::{LogitRows, Logits};
-use fourier_kv_engine::{Engine, EngineError, EngineOptions};
+use fourier_kv_engine::{Engine, EngineOptions};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,8 +59,8 @@ fn run(
         "exact" => session.cache().shape().exact_bytes(first.len(), 2),
         _ => session.cache().bytes().total(),
     };
-    let logits: Result<Logits, EngineError> = session.feed(rest, LogitRows::From(0));
-    Ok((logits?, bytes))
+    let logits = session.feed(rest, LogitRows::From(0))?.clone();
+    Ok((logits, bytes))
 }
 
 fn log_softmax(logits: &[f32]) -> Vec<f64> {

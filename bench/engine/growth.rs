@@ -43,10 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut since = Instant::now();
     for (i, &token) in tokens[prompt + 1..prompt + growth].iter().enumerate() {
         let logits = session.step(token)?;
-        if logits.row(0).iter().any(|x| !x.is_finite()) {
+        if logits.iter().any(|x| !x.is_finite()) {
             return Err(format!("a logit after {i} tokens is not a number").into());
         }
-        drop(logits);
         if (i + 1) % 500 == 0 || i + 2 == growth {
             let bytes = session.cache().bytes();
             let allocated = ALLOCATOR.held() as i64 - held as i64;

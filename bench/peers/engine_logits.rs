@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids = header["tokens"].as_array().ok_or("expected `tokens` in the header")?;
     let tokens: Vec<u32> = ids.iter().filter_map(Value::as_u64).map(|id| id as u32).collect();
     let mut session = engine.session(&cache.parse()?, None)?;
-    let logits = session.feed(&tokens, LogitRows::From(0))?;
+    let logits = session.feed(&tokens, LogitRows::From(0))?.clone();
 
     let mut file = BufWriter::new(File::create(out)?);
     for t in 0..logits.count() {

@@ -3,8 +3,8 @@
 //! **Idea.** Nothing is lost; all other caches are measured against it.
 //! **Source.** Attention as everybody computes it.
 //! **Departures.** None.
-//! **What it stores.** `2 G D` numbers a token and layer, in 2 bytes (`bf16`, `f16`) or 4 (`f32`), in steps of 256
-//! tokens.
+//! **What it stores.** `2 G D` numbers a token and layer, in 2 bytes (`bf16`, `f16`) or 4 (`f32`). Room is made for 256
+//! tokens at a time, or for a sixteenth of those held if that is more.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
 use fourier_kv_kernels::attention::state::AttnRowsMut;
 use fourier_kv_kernels::element::Element;
-use rayon::prelude::*;
+use fourier_kv_kernels::parts::Chunks;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
@@ -20,6 +20,10 @@ use crate::expected::PromptSize;
 use crate::kind::{CacheKind, Storage};
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+
+/// Tokens a task when one token attends to many: enough to be worth a task, and no more than stays in a core's caches.
+/// The pieces depend on how many tokens are held, not on how many threads there are: so do the sums' roundings.
+const PIECE: usize = 1024;
 
 /// The exact cache, storing numbers as `S`.
 #[derive(Clone, Debug)]
@@ -34,6 +38,37 @@ impl<S: Element> ExactCache<S> {
     pub fn new(shape: Arc<CacheShape>) -> Self {
         let heads = vec![Tokens::new(shape.head_dim); shape.layers * shape.kv_heads];
         ExactCache { shape, heads }
+    }
+
+    /// Attention of one token over many, in pieces of [`PIECE`]: a task for each piece and head, for there may be fewer
+    /// heads than threads, or a number of them that does not share out evenly.
+    fn attend_in_pieces(
+        &self,
+        heads: &[Tokens<S>],
+        queries: QueryRows<'_>,
+        workspace: &Workspace,
+        out: &mut AttnRows<f32>,
+    ) {
+        let (group, dim) = (self.shape.group(), self.shape.head_dim);
+        let pieces = heads.first().map_or(0, Tokens::len).div_ceil(PIECE);
+        workspace.with_scratch(|kept| {
+            // [G][pieces][group]
+            kept.states.reshape(self.shape.heads * pieces, dim);
+            let runs = kept.states.all().runs(pieces * group, group);
+            workspace.team().for_parts(runs, |_, (g, first, mut state)| {
+                let from = first / group * PIECE;
+                let (q, region) = (queries.group(g, &self.shape), heads[g].range(from..from + PIECE));
+                workspace.with_scratch(|scratch| {
+                    attend_exact(workspace.isa(), q, region, Mask::None, &mut scratch.exact, &mut state);
+                });
+            });
+            let (mut parts, mut out) = (kept.states.all(), out.all());
+            for row in 0..parts.count() {
+                let part = parts.row(row);
+                let head = row / (pieces * group) * group + row % group;
+                out.row(head).absorb(*part.max, *part.sum, part.out);
+            }
+        });
     }
 
     /// The heads of a layer.
@@ -51,15 +86,21 @@ impl<S: Element> KvCache for ExactCache<S> {
         &self.shape
     }
 
-    fn append(&mut self, layer: usize, rows: KvRows<'_>, _: &Workspace) -> Result<(), CacheError> {
+    fn append(&mut self, layer: usize, rows: KvRows<'_>, workspace: &Workspace) -> Result<(), CacheError> {
         check_layer(layer, self.shape.layers)?;
         rows.check(&self.shape)?;
         let (heads, dim) = (self.shape.kv_heads, self.shape.head_dim);
-        for (g, head) in self.heads[layer * heads..][..heads].iter_mut().enumerate() {
+        for_heads(&mut self.heads[layer * heads..][..heads], rows.k.len(), workspace, |g, head| {
             let (keys, values) = rows.head(g, dim);
             head.push(keys, values);
-        }
+        });
         Ok(())
+    }
+
+    fn reserve(&mut self, tokens: usize, workspace: &Workspace) {
+        self.heads.iter_mut().for_each(|head| head.reserve(tokens));
+        let pieces = (self.len() + tokens).div_ceil(PIECE);
+        workspace.with_scratch(|scratch| scratch.states.reshape(self.shape.heads * pieces, self.shape.head_dim));
     }
 
     fn seal(&mut self, layer: usize, _: &Workspace) -> Result<(), CacheError> {
@@ -75,8 +116,14 @@ impl<S: Element> KvCache for ExactCache<S> {
     ) -> Result<(), CacheError> {
         check_layer(layer, self.shape.layers)?;
         let heads = self.layer(layer);
-        check_queries(&queries, &self.shape, out, heads.first().map_or(0, Tokens::len))?;
-        for_rows(&self.shape, queries, out, rows_a_task(queries.tokens, self.shape.group()), |g, q, state| {
+        let held = heads.first().map_or(0, Tokens::len);
+        check_queries(&queries, &self.shape, out, held)?;
+        if queries.tokens == 1 && held > PIECE {
+            self.attend_in_pieces(heads, queries, workspace, out);
+            return Ok(());
+        }
+        let rows = rows_a_task(queries.tokens, self.shape.group());
+        for_rows(&self.shape, queries, workspace, out, rows, |g, q, state| {
             workspace.with_scratch(|scratch| {
                 attend_exact(workspace.isa(), q, heads[g].region(), Mask::Causal, &mut scratch.exact, state);
             });
@@ -125,6 +172,20 @@ pub(crate) fn check_queries(
     }
 }
 
+/// Runs `task(kv head, its past)` for each head of a layer: in parallel if there are many `numbers` to be worked on.
+pub(crate) fn for_heads<H: Send>(
+    heads: &mut [H],
+    numbers: usize,
+    workspace: &Workspace,
+    task: impl Fn(usize, &mut H) + Sync,
+) {
+    const FEW: usize = 1 << 14;
+    let run = if numbers < FEW { heads.len() } else { 1 };
+    workspace.team().for_parts(Chunks::new(heads, run), |i, heads| {
+        heads.iter_mut().enumerate().for_each(|(j, head)| task(i * run + j, head));
+    });
+}
+
 /// Query rows a task: all of a group for one token, so that keys are read once; of a prompt as many as keep the
 /// scores of a block in a core's second-level cache.
 pub(crate) fn rows_a_task(tokens: usize, group: usize) -> usize {
@@ -136,16 +197,13 @@ pub(crate) fn rows_a_task(tokens: usize, group: usize) -> usize {
 pub(crate) fn for_rows(
     shape: &CacheShape,
     queries: QueryRows<'_>,
+    workspace: &Workspace,
     out: &mut AttnRows<f32>,
     rows: usize,
     task: impl Fn(usize, Queries<'_, f32>, &mut AttnRowsMut<'_, f32>) + Sync,
 ) {
-    let group_rows = shape.group() * queries.tokens;
-    let heads = out.all().chunks(group_rows).into_iter().enumerate();
-    let tasks: Vec<_> = heads
-        .flat_map(|(g, states)| states.chunks(rows).into_iter().enumerate().map(move |(i, part)| (g, i * rows, part)))
-        .collect();
-    tasks.into_par_iter().for_each(|(g, first, mut states)| {
+    let runs = out.all().runs(shape.group() * queries.tokens, rows);
+    workspace.team().for_parts(runs, |_, (g, first, mut states)| {
         let q = queries.group(g, shape).slice(first, first + states.count());
         task(g, q, &mut states);
     });

@@ -38,6 +38,12 @@ pub trait KvCache: Send {
         out: &mut AttnRows<f32>,
     ) -> Result<(), CacheError>;
 
+    /// Makes room for `tokens` more tokens, one at a time, so that appending and attending to them allocate nothing as
+    /// far as that can be foreseen. Caches that do nothing here make room as they go.
+    fn reserve(&mut self, tokens: usize, workspace: &Workspace) {
+        let _ = (tokens, workspace);
+    }
+
     /// Tokens that every layer has been given.
     fn len(&self) -> usize;
 

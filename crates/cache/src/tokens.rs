@@ -1,12 +1,18 @@
 //! Tokens of one head kept whole: the storage under the exact cache, the sink and the window.
 
+use std::ops::Range;
+
 use fourier_kv_kernels::attention::exact::ExactRegion;
 use fourier_kv_kernels::element::{Element, store_all};
 
 use crate::bytes::held;
 
-/// Room is made for this many tokens at a time: growth copies little and wastes little.
-const GROWTH: usize = 256;
+/// Tokens that room is made for when there is none for one more: a sixteenth of those held, so that growth copies each
+/// token 16 times at most and wastes 6 % at most; of short pasts 256.
+fn growth(held: usize) -> usize {
+    const LEAST: usize = 256;
+    LEAST.max(held / 16)
+}
 
 /// Keys and values of consecutive tokens of one head, `[T][D]` each.
 #[derive(Clone, Debug)]
@@ -25,15 +31,23 @@ impl<S: Element> Tokens<S> {
         self.keys.len() / self.dim
     }
 
-    /// Appends tokens; makes room for `GROWTH` more when it must, or exactly what is needed if that is more.
+    /// Appends tokens; makes room for more of them when it must (see `growth`), or exactly what is needed if that is
+    /// more.
     pub(crate) fn push(&mut self, keys: &[f32], values: &[f32]) {
         for (to, from) in [(&mut self.keys, keys), (&mut self.values, values)] {
             let (old, new) = (to.len(), to.len() + from.len());
             if new > to.capacity() {
-                to.reserve_exact(from.len().max(GROWTH * self.dim));
+                to.reserve_exact(from.len().max(growth(old / self.dim) * self.dim));
             }
             to.resize(new, S::default());
             store_all::<f32, S>(from, &mut to[old..]);
+        }
+    }
+
+    /// Makes room for `count` tokens more, and no more than that.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        for v in [&mut self.keys, &mut self.values] {
+            v.reserve_exact(count * self.dim);
         }
     }
 
@@ -66,6 +80,13 @@ impl<S: Element> Tokens<S> {
         ExactRegion { keys: &self.keys, values: &self.values }
     }
 
+    /// The tokens of `range`, as far as they are there.
+    pub(crate) fn range(&self, range: Range<usize>) -> ExactRegion<'_, S> {
+        let length = self.keys.len();
+        let range = (range.start * self.dim).min(length)..(range.end * self.dim).min(length);
+        ExactRegion { keys: &self.keys[range.clone()], values: &self.values[range] }
+    }
+
     /// The first `count` tokens.
     pub(crate) fn first(&self, count: usize) -> ExactRegion<'_, S> {
         let length = count * self.dim;
@@ -83,7 +104,7 @@ pub(crate) fn room_after(tokens: usize, tile: usize) -> usize {
     while held < tokens {
         let count = tile.max(1).min(tokens - held);
         if held + count > room {
-            room = held + count.max(GROWTH);
+            room = held + count.max(growth(held));
         }
         held += count;
     }

@@ -34,14 +34,18 @@ fn reported_bytes_are_the_allocators() {
         "fourier",
     ];
     for kind in kinds {
-        for (prompt, more) in [(0, 0), (10, 0), (300, 0), (300, 1), (300, 500), (10, 400), (1, 2)] {
+        let cases = [(0, 0, 0), (10, 0, 0), (300, 0, 0), (300, 0, 1), (300, 0, 500), (10, 0, 400), (1, 0, 2)];
+        let reserved = [(0, 50, 0), (300, 1000, 0), (300, 1, 1), (300, 70, 200), (10, 100, 400)];
+        for (prompt, reserve, more) in cases.into_iter().chain(reserved) {
             let mut cache = kind.parse::<CacheKind>().unwrap().build(&context, None).unwrap();
             tape.prompt(cache.as_mut(), &ws, prompt, 64);
+            // Working memory is the workspace's: what it has is not counted below.
+            cache.reserve(reserve, &ws);
             for token in prompt..prompt + more {
                 tape.decode(cache.as_mut(), &ws, token);
             }
             let reported = cache.bytes();
-            assert_eq!(reported.total(), freed(cache), "{kind}, {prompt} + {more}: {reported:?}");
+            assert_eq!(reported.total(), freed(cache), "{kind}, {prompt} + {more}, {reserve} reserved: {reported:?}");
         }
     }
 }

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Tape, context, difference, shape, wide, workspace};
-use fourier_kv_cache::{AttnRows, CacheError, CacheKind, KvCache, KvRows, QueryRows, TraceCache};
+use fourier_kv_cache::{AttnRows, CacheError, CacheKind, KvCache, KvRows, QueryRows, TraceCache, Workspace};
+use fourier_kv_kernels::isa::Isa;
+use fourier_kv_kernels::team::Team;
 
 /// Every kind, in settings small enough for every boundary to be crossed within a few hundred tokens.
 const KINDS: [&str; 9] = [
@@ -159,6 +161,52 @@ fn several_tokens_after_the_prompt_equal_one_by_one() {
         for (j, one_row) in last.iter().enumerate() {
             let got: Vec<f32> = (0..6).flat_map(|h| out[(h * 9 + j) * 8..][..8].to_vec()).collect();
             assert!(difference(&got, &wide(one_row)) < 1e-5, "{name}, token {j}");
+        }
+    }
+}
+
+/// Room is made for what was asked, bounded by what the cache can ever need, and nothing else changes.
+#[test]
+fn room_that_is_reserved_changes_no_number() {
+    let (tape, ws) = (Tape::new(shape(), "room"), workspace());
+    for ((name, mut as_it_goes), (_, mut reserved)) in caches().into_iter().zip(caches()) {
+        for cache in [&mut as_it_goes, &mut reserved] {
+            tape.prompt(cache.as_mut(), &ws, 240, 50);
+        }
+        reserved.reserve(150, &ws);
+        let room = reserved.bytes();
+        for token in 240..390 {
+            let (a, b) = (tape.decode(as_it_goes.as_mut(), &ws, token), tape.decode(reserved.as_mut(), &ws, token));
+            assert_eq!(a, b, "{name}, token {token}");
+        }
+        if name.starts_with("exact") {
+            assert_eq!(reserved.bytes(), room, "{name}");
+        }
+    }
+}
+
+/// Long pasts are attended to in pieces: the same truth, and the same bits on any number of threads.
+#[test]
+fn long_pasts_are_whole() {
+    let tape = Tape::new(shape(), "long");
+    let teams = [1, 2, 5].map(|n| Workspace::with_team(Isa::detect(), Team::new(n).unwrap()));
+    for name in ["exact", "exact:f32"] {
+        let mut caches = teams.each_ref().map(|_| name.parse::<CacheKind>().unwrap().build(&context(), None).unwrap());
+        for (cache, ws) in caches.iter_mut().zip(&teams) {
+            tape.prompt(cache.as_mut(), ws, 1_020, 500);
+        }
+        // Over the end of the first piece, and somewhere in a third.
+        for tokens in [1_020..1_030, 1_030..2_300] {
+            let last = tokens.end - 1;
+            let mut outs = Vec::new();
+            for (cache, ws) in caches.iter_mut().zip(&teams) {
+                let ahead = last - tokens.start;
+                (0..2).for_each(|layer| drop(tape.step(cache.as_mut(), ws, layer, tokens.start, tokens.start + ahead)));
+                outs.push(tape.decode(cache.as_mut(), ws, last));
+            }
+            let off = difference(&outs[0], &tape.oracle(1, last));
+            assert!(off < if name == "exact" { 5e-3 } else { 2e-6 }, "{name}, token {last}: {off}");
+            assert!(outs.iter().all(|out| *out == outs[0]), "{name}, token {last}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn model(name: &str, sources: &SourceArgs, session: &Session) -> Resu
 pub(crate) fn engine(path: &Path, machine: Machine) -> Result<Engine, Failure> {
     match machine.device {
         Device::Cpu => {
-            let options = EngineOptions { threads: NonZeroUsize::new(machine.threads), isa: None };
+            let options = EngineOptions { threads: NonZeroUsize::new(machine.threads), isa: Some(machine.isa) };
             Engine::load(path, &options).map_err(Failure::open(path))
         }
     }

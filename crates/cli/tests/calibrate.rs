@@ -46,6 +46,8 @@ fn a_plan_that_is_there_is_replaced_and_the_same_text_makes_the_same() {
     let first = std::fs::read(&plan).unwrap();
     assert!(place.run("calibrate", &options(&text, &plan)).status.success());
     assert_eq!(std::fs::read(&plan).unwrap(), first);
+    let slowly: Vec<&str> = options(&text, &plan).into_iter().chain(["--cpu", "scalar", "--threads", "1"]).collect();
+    assert!(place.run("calibrate", &slowly).status.success());
 }
 
 #[test]
@@ -68,6 +70,7 @@ fn what_makes_no_plan_leaves_no_file() {
         words.extend([option, value]);
         words
     };
+    place.fails("calibrate", &with("--cpu", "fast"), 2, "--cpu expects auto, scalar, avx2 or avx512; got 'fast'");
     place.fails("calibrate", &with("--cache", "exact"), 2, "the exact cache has nothing to plan");
     place.fails("calibrate", &with("--sequence", "0"), 2, "--sequence expects 1 or more");
     // The default cache needs longer sequences than this model can read.

@@ -83,6 +83,29 @@ fn seeds_decide_and_greed_does_not_need_them() {
     assert_ne!(text(&[]), seeded("7"));
 }
 
+/// Each level that the machine has says so and answers; one that it lacks is refused with a hint.
+#[test]
+fn instructions_can_be_chosen() {
+    use fourier_kv_engine::kernels::isa::Isa;
+    let place = Place::gguf(&RandomModel::llama());
+    let available: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
+    for (level, name) in [("scalar", "portable"), ("avx2", "AVX2"), ("avx512", "AVX-512")] {
+        let words = ["the sea", "--max-tokens", "4", "--cpu", level];
+        match available.iter().rfind(|isa| isa.starts_with(name)) {
+            Some(best) => {
+                let report = place.json("run", &words);
+                assert_eq!((&report["instructions"], &report["generated_tokens"]), (&best.as_str().into(), &4.into()));
+            }
+            None => {
+                place.fails("run", &words, 2, &format!("this machine cannot compute with --cpu {level}"));
+                assert!(stderr(&place.run("run", &words)).contains("leave --cpu out"));
+            }
+        }
+    }
+    let automatic = place.json("run", &["the sea", "--max-tokens", "1"]);
+    assert_eq!(automatic["instructions"], available.last().unwrap().as_str());
+}
+
 #[test]
 fn the_template_and_the_system_message_are_used() {
     let place = Place::gguf(&RandomModel::llama());

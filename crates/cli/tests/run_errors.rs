@@ -9,7 +9,7 @@ use support::*;
 #[test]
 fn wrong_usage_is_status_two() {
     let place = Place::gguf(&RandomModel::llama());
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 10] = [
         (&[], "the prompt is empty"),
         (&["why", "--cache", "magic"], "expected a cache of kind exact or fourier, got `magic`"),
         (&["why", "--cache", "exact:f8"], "expected `storage` to be bf16 or f16 or f32, got `f8`"),
@@ -18,6 +18,7 @@ fn wrong_usage_is_status_two() {
         (&["why", "--plan", "no/such.plan"], "--plan: there is no file no/such.plan"),
         (&["why", "--raw", "--system", "be kind"], "--system has no effect"),
         (&["why", "--device", "cuda"], "computes on the CPU only"),
+        (&["why", "--cpu", "sse"], "--cpu expects auto, scalar, avx2 or avx512; got 'sse'"),
         (&["why", "--threads", "0"], "--threads expects 1 to 4096"),
     ];
     for (words, message) in wrong {

@@ -99,12 +99,12 @@ impl Engine {
         let sampler = Sampler::new(options.sampling)?;
         self.check_length(session, prompt, options)?;
         let begun = Instant::now();
-        let logits = session.prompt(prompt, LogitRows::Last, &mut |p| watch(Event::Prompt(p)))?;
+        session.prompt(prompt, LogitRows::Last, &mut |p| watch(Event::Prompt(p)))?;
         let prefill = begun.elapsed();
         if watch(Event::PromptDone).is_break() {
             return Err(ForwardError::Stopped.into());
         }
-        let answer = Answer {
+        let mut answer = Answer {
             engine: self,
             options,
             sampler,
@@ -115,7 +115,8 @@ impl Engine {
             before: session.tokens().len(),
             passes: 0,
         };
-        answer.run(session, logits.rows, prefill, watch)
+        answer.reserve(session);
+        answer.run(session, prefill, watch)
     }
 
     fn check_length(
@@ -135,6 +136,11 @@ impl Engine {
         }
     }
 }
+
+/// Tokens of an answer that room is made for when it begins; the cache of a longer one grows as it goes.
+const MOST_RESERVED: usize = 256;
+/// Text that most tokens are shorter than.
+const BYTES_A_TOKEN: usize = 8;
 
 /// An answer in the making.
 struct Answer<'a> {
@@ -156,7 +162,6 @@ impl Answer<'_> {
     fn run(
         mut self,
         session: &mut Session<'_>,
-        mut logits: Vec<f32>,
         prefill: Duration,
         watch: &mut Watch<'_>,
     ) -> Result<Generation, EngineError> {
@@ -165,7 +170,7 @@ impl Answer<'_> {
             if let Some(finish) = self.limit() {
                 break finish;
             }
-            let token = self.sampler.choose(&logits)?;
+            let token = self.sampler.choose(session.logits().row(0))?;
             if !self.options.ignore_end && self.engine.end_tokens().contains(&token) {
                 break Finish::End;
             }
@@ -174,17 +179,28 @@ impl Answer<'_> {
                 break finish;
             }
             if self.limit().is_none() {
-                logits = session.step(token)?.rows;
+                session.step(token)?;
                 self.passes += 1;
             }
         };
         let decode = begun.elapsed();
         if !matches!(finish, Finish::Stop(_)) {
-            let rest = self.stream.finish().unwrap_or_default();
-            self.text += &release(&mut self.filter, &rest, watch);
+            self.release(watch);
         }
         let Answer { text, tokens, passes, .. } = self;
         Ok(Generation { text, tokens, finish, prefill, decode, decode_passes: passes })
+    }
+
+    /// Makes room for the answer, so that its tokens need not wait for memory: for all that it may have, up to a
+    /// number that takes no memory to speak of.
+    fn reserve(&mut self, session: &mut Session<'_>) {
+        let left = self.engine.model().config().context_length.saturating_sub(self.before);
+        let most = if self.options.past_context { usize::MAX } else { left };
+        let tokens = self.options.max_tokens.unwrap_or(usize::MAX).min(most).min(MOST_RESERVED);
+        self.tokens.reserve(tokens);
+        self.text.reserve(tokens * BYTES_A_TOKEN);
+        // The last token of an answer is not computed with.
+        session.reserve(tokens.saturating_sub(1));
     }
 
     /// Whether the answer is as long as it may be.
@@ -199,28 +215,29 @@ impl Answer<'_> {
     /// Shows the text that a token completes.
     fn show(&mut self, token: u32, watch: &mut Watch<'_>) -> Option<Finish> {
         let piece = self.stream.push(token).unwrap_or_default();
-        let (text, stop) = match self.filter.push(&piece) {
+        let (text, stop) = match self.filter.push(piece) {
             Passed::Text(text) => (text, None),
-            Passed::Stop(text, stop) => (text, Some(Finish::Stop(stop))),
+            Passed::Stop(text, stop) => (text, Some(Finish::Stop(stop.to_owned()))),
         };
-        self.text += &text;
+        self.text += text;
         let mut interrupted = watch(Event::Token).is_break();
         if !text.is_empty() {
-            interrupted |= watch(Event::Text(&text)).is_break();
+            interrupted |= watch(Event::Text(text)).is_break();
         }
         stop.or(interrupted.then_some(Finish::Interrupted))
     }
-}
 
-/// Shows what was held back for a stop string that did not come.
-fn release(filter: &mut StopFilter, rest: &str, watch: &mut Watch<'_>) -> String {
-    let text = match filter.push(rest) {
-        Passed::Text(text) => text + &std::mem::replace(filter, StopFilter::new(&[])).finish(),
-        Passed::Stop(text, _) => text,
-    };
-    if !text.is_empty() {
-        // The answer has ended: there is nothing left to stop.
-        let _ = watch(Event::Text(&text));
+    /// Shows what was held back: for a character that was not completed, or a stop string that did not come.
+    fn release(&mut self, watch: &mut Watch<'_>) {
+        let rest = self.stream.clone().finish().unwrap_or_default();
+        let text = match self.filter.push(&rest) {
+            Passed::Stop(text, _) => text.to_owned(),
+            Passed::Text(text) => text.to_owned() + &self.filter.clone().finish(),
+        };
+        if !text.is_empty() {
+            // The answer has ended: there is nothing left to stop.
+            let _ = watch(Event::Text(&text));
+        }
+        self.text += &text;
     }
-    text
 }

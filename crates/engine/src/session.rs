@@ -40,6 +40,19 @@ impl<'e> Session<'e> {
         &self.tokens
     }
 
+    /// The logits that the last pass was asked for; none if it failed.
+    pub fn logits(&self) -> &Logits {
+        self.activations.logits()
+    }
+
+    /// Makes room for `tokens` more tokens. The steps that follow then allocate nothing, from the second on, as long as
+    /// the cache need not begin a new piece of itself ([`KvCache::reserve`]).
+    pub fn reserve(&mut self, tokens: usize) {
+        self.tokens.reserve(tokens);
+        self.cache.reserve(tokens, self.engine.workspace());
+        self.engine.workspace().level();
+    }
+
     /// Reads a prompt or a further turn, compresses, and returns the logits asked for.
     ///
     /// # Errors
@@ -49,27 +62,30 @@ impl<'e> Session<'e> {
         tokens: &[u32],
         logits: LogitRows,
         watch: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
-    ) -> Result<Logits, EngineError> {
+    ) -> Result<&Logits, EngineError> {
         let result = self.pass(tokens, true, logits, watch);
-        // A prompt's activations are as long as the prompt; decoding needs one row.
-        self.activations = self.engine.model().activations();
-        result
+        self.activations.release();
+        result?;
+        Ok(self.logits())
     }
 
-    /// Appends one token and returns the logits of the next.
+    /// Appends one token and returns the logits of the next, one a token of the vocabulary. They stay until the next
+    /// pass.
     ///
     /// # Errors
     /// If the token does not fit the model.
-    pub fn step(&mut self, token: u32) -> Result<Logits, EngineError> {
-        self.pass(&[token], false, LogitRows::Last, &mut |_| ControlFlow::Continue(()))
+    pub fn step(&mut self, token: u32) -> Result<&[f32], EngineError> {
+        self.pass(&[token], false, LogitRows::Last, &mut |_| ControlFlow::Continue(()))?;
+        Ok(self.logits().row(0))
     }
 
     /// Appends tokens that are known without ending the prompt, and returns the logits asked for.
     ///
     /// # Errors
     /// As [`Session::prompt`].
-    pub fn feed(&mut self, tokens: &[u32], logits: LogitRows) -> Result<Logits, EngineError> {
-        self.pass(tokens, false, logits, &mut |_| ControlFlow::Continue(()))
+    pub fn feed(&mut self, tokens: &[u32], logits: LogitRows) -> Result<&Logits, EngineError> {
+        self.pass(tokens, false, logits, &mut |_| ControlFlow::Continue(()))?;
+        Ok(self.logits())
     }
 
     fn pass(
@@ -78,19 +94,18 @@ impl<'e> Session<'e> {
         end_of_prompt: bool,
         logits: LogitRows,
         watch: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
-    ) -> Result<Logits, EngineError> {
+    ) -> Result<(), EngineError> {
         if self.broken {
             return Err(EngineError::Broken);
         }
         let Session { engine, cache, activations, .. } = self;
         let mut batch = [Sequence { tokens, cache: cache.as_mut(), end_of_prompt, logits }];
-        let result =
-            engine.install(|| engine.model().forward(&mut batch, engine.workspace(), activations, &mut |p| watch(p)));
+        let result = engine.model().forward(&mut batch, engine.workspace(), activations, watch);
         // Tokens and sizes are checked before anything is appended; after that the cache may be left uneven.
         let untouched = matches!(result, Err(ForwardError::Token { .. } | ForwardError::Shape { .. }));
         self.broken = result.is_err() && !untouched;
-        let logits = result?;
+        result?;
         self.tokens.extend_from_slice(tokens);
-        Ok(logits)
+        Ok(())
     }
 }

@@ -6,35 +6,44 @@ pub(crate) struct StopFilter {
     stops: Vec<String>,
     /// Text that may be the beginning of a stop string.
     held: String,
+    /// Text that the last piece let through.
+    shown: String,
 }
 
 /// What came of a piece of text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Passed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed<'a> {
     /// Text that can be shown.
-    Text(String),
+    Text(&'a str),
     /// Text before the stop string, and the string.
-    Stop(String, String),
+    Stop(&'a str, &'a str),
 }
 
 impl StopFilter {
     /// Empty strings stop nothing.
     pub(crate) fn new(stops: &[String]) -> Self {
-        StopFilter { stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(), held: String::new() }
+        let stops: Vec<String> = stops.iter().filter(|s| !s.is_empty()).cloned().collect();
+        // What is held back is shorter than a stop string; and a usual piece of text.
+        let usual = stops.iter().map(String::len).max().unwrap_or(0) + 256;
+        StopFilter { stops, held: String::with_capacity(usual), shown: String::with_capacity(usual) }
     }
 
     /// Takes a piece of text and returns what can be shown by now.
-    pub(crate) fn push(&mut self, piece: &str) -> Passed {
-        self.held.push_str(piece);
-        let found = self.stops.iter().filter_map(|s| self.held.find(s.as_str()).map(|at| (at, s)));
+    pub(crate) fn push(&mut self, piece: &str) -> Passed<'_> {
+        let StopFilter { stops, held, shown } = self;
+        held.push_str(piece);
+        shown.clear();
+        let found = stops.iter().filter_map(|s| held.find(s.as_str()).map(|at| (at, s)));
         if let Some((at, stop)) = found.min_by_key(|&(at, s)| (at, std::cmp::Reverse(s.len()))) {
-            let stop = stop.clone();
-            self.held.truncate(at);
-            return Passed::Stop(std::mem::take(&mut self.held), stop);
+            shown.push_str(&held[..at]);
+            held.clear();
+            return Passed::Stop(shown, stop);
         }
-        let keep = self.stops.iter().map(|s| overlap(&self.held, s)).max().unwrap_or(0);
-        let rest = self.held.split_off(self.held.len() - keep);
-        Passed::Text(std::mem::replace(&mut self.held, rest))
+        let keep = stops.iter().map(|s| overlap(held, s)).max().unwrap_or(0);
+        let certain = held.len() - keep;
+        shown.push_str(&held[..certain]);
+        held.drain(..certain);
+        Passed::Text(shown)
     }
 
     /// What was held back, when nothing more comes.
@@ -61,8 +70,8 @@ mod tests {
         let chars: Vec<char> = text.chars().collect();
         for piece in chars.chunks(size) {
             match filter.push(&piece.iter().collect::<String>()) {
-                Passed::Text(text) => shown += &text,
-                Passed::Stop(text, stop) => return (shown + &text, Some(stop)),
+                Passed::Text(text) => shown += text,
+                Passed::Stop(text, stop) => return (shown + text, Some(stop.to_owned())),
             }
         }
         (shown + &filter.finish(), None)
@@ -82,8 +91,8 @@ mod tests {
     #[test]
     fn text_is_not_held_longer_than_needed() {
         let mut filter = StopFilter::new(&["\n\n".into()]);
-        assert_eq!(filter.push("a\nb"), Passed::Text("a\nb".into()));
-        assert_eq!(filter.push("c\n"), Passed::Text("c".into()));
-        assert_eq!(filter.push("d"), Passed::Text("\nd".into()));
+        assert_eq!(filter.push("a\nb"), Passed::Text("a\nb"));
+        assert_eq!(filter.push("c\n"), Passed::Text("c"));
+        assert_eq!(filter.push("d"), Passed::Text("\nd"));
     }
 }

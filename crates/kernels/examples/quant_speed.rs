@@ -11,10 +11,9 @@
 use std::time::Instant;
 
 use fourier_kv_kernels::isa::Isa;
-use fourier_kv_kernels::matmul::ColumnsMut;
-use fourier_kv_kernels::quant::activations::Activations;
-use fourier_kv_kernels::quant::product::{self, ProductScratch, is_grouped};
+use fourier_kv_kernels::linear::linear;
 use fourier_kv_kernels::quant::{Matrix, WeightType};
+use fourier_kv_kernels::workspace::Workspace;
 
 const ROWS: usize = 256;
 const COLS: usize = 1536;
@@ -39,7 +38,7 @@ fn main() {
                 matrix.dequantise(isa, row, &mut out).expect("one row");
                 std::hint::black_box(out[0])
             });
-            let product = if is_grouped(ty) { product_rate(&matrix, isa) } else { 0.0 };
+            let product = product_rate(&matrix, isa);
             println!(
                 "{ty:<6} {isa:<12} {dot:>13.2} {dequantise:>13.2} {product:>13.0}",
                 isa = isa.to_string(),
@@ -52,16 +51,11 @@ fn main() {
 /// Products with many tokens in 10^9 multiplications a second, the best of several passes over the matrix.
 fn product_rate(matrix: &Matrix<'_>, isa: Isa) -> f64 {
     let x: Vec<f32> = (0..TOKENS * COLS).map(|i| (i as f32 * 0.37).sin()).collect();
-    let (mut rounded, mut scratch, mut out) =
-        (Activations::default(), ProductScratch::default(), vec![0.0; TOKENS * ROWS]);
-    rounded.round(isa, &x, COLS);
+    let (workspace, mut out) = (Workspace::new(isa), vec![0.0; TOKENS * ROWS]);
     let mut best = f64::INFINITY;
     for _ in 0..40 {
         let start = Instant::now();
-        for (i, mut part) in ColumnsMut::new(&mut out, TOKENS, ROWS).split(product::ROWS).into_iter().enumerate() {
-            let rows = matrix.row_range(i * product::ROWS, part.columns());
-            product::multiply(isa, matrix.ty(), rows, &rounded, &mut scratch, &mut part);
-        }
+        linear(&workspace, &x, matrix, None, &mut out).expect("whole rows");
         best = best.min(start.elapsed().as_secs_f64());
     }
     for (row, token) in [(0, 0), (ROWS - 1, TOKENS - 1), (77, 13)] {

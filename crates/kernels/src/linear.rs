@@ -1,13 +1,12 @@
 //! Products of activations with weights that stay quantised.
 //!
 //! `out[n][rows] = x[n][cols] W^T + bias`. For a few tokens (decoding) each row of `W` is read once and multiplied as
-//! it is unpacked: the time is that of reading the weights. For many (the prompt) runs of rows are unpacked to `f32`
-//! once for all tokens and multiplied by matrix products; unpacking costs `rows cols` of `2 n rows cols` operations.
-
-use rayon::prelude::*;
+//! it is unpacked ([`crate::quant::dots`]): the time is that of reading the weights. For many (the prompt) runs of 32
+//! rows are unpacked once for all tokens: to integers, if that is what the weights are ([`crate::quant::product`]), to
+//! `f32` otherwise ([`crate::matmul`]).
 
 use crate::matmul::{self, ColumnsMut};
-use crate::quant::activations::TILE;
+use crate::quant::activations::{Activations, TILE};
 use crate::quant::product::{self, is_grouped};
 use crate::quant::{Matrix, QuantError, dots};
 use crate::workspace::Workspace;
@@ -15,9 +14,20 @@ use crate::workspace::Workspace;
 /// From this many tokens on, unpacking for matrix products pays.
 const MANY_TOKENS: usize = 6;
 
+/// One of several products with the same activations; see [`linear_many`].
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// `[rows][cols]`.
+    pub weight: Matrix<'a>,
+    /// `[rows]`.
+    pub bias: Option<&'a [f32]>,
+    /// `[n][rows]`.
+    pub out: &'a mut [f32],
+}
+
 /// Multiplies activations `x`, `[n][cols]`, with a weight matrix; `out` is `[n][rows]`, `bias` is `[rows]`.
 ///
-/// Runs on the threads of the current rayon pool. The result does not depend on how many they are.
+/// Runs on the workspace's team. The result does not depend on how many threads that is.
 ///
 /// # Errors
 /// If the matrix's bytes do not hold its rows.
@@ -31,83 +41,99 @@ pub fn linear(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) -> Result<(), QuantError> {
-    let (rows, cols) = (weight.rows(), weight.cols());
-    let n = x.len() / cols;
-    assert_eq!(out.len(), n * rows, "room for {n} x {rows}");
-    if n < MANY_TOKENS {
-        return by_rows(out, n, rows, rows_a_task(rows), bias, |first, part| few(workspace, x, weight, first, part));
-    }
-    if !is_grouped(weight.ty()) {
-        return by_rows(out, n, rows, matmul::ROWS, bias, |first, part| many(workspace, x, weight, first, part));
-    }
+    linear_many(workspace, x, [Product { weight: *weight, bias, out }])
+}
+
+/// Multiplies activations `x`, `[n][cols]`, with several weight matrices of as many columns, as [`linear`] does with
+/// one, in a single run of the team.
+///
+/// # Errors
+/// If a matrix's bytes do not hold its rows.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn linear_many<const N: usize>(
+    workspace: &Workspace,
+    x: &[f32],
+    products: [Product<'_>; N],
+) -> Result<(), QuantError> {
+    let factors = products.each_ref().map(|p| (p.weight, p.bias));
+    let Some((first, _)) = factors.first() else { return Ok(()) };
+    let (cols, n) = (first.cols(), x.len() / first.cols());
+    let outs = products.map(|p| {
+        let rows = p.weight.rows();
+        assert_eq!(p.weight.cols(), cols, "columns of matrices that share activations");
+        assert_eq!(p.out.len(), n * rows, "room for {n} x {rows}");
+        ColumnsMut::new(p.out, n, rows).runs(rows_a_task(rows, n))
+    });
+    // Rounded once for all matrices that multiply integers.
+    let integers = n >= MANY_TOKENS && factors.iter().any(|(weight, _)| is_grouped(weight.ty()));
     workspace.with_scratch(|scratch| {
         let rounded = &mut scratch.activations;
-        let tiles: Vec<_> = rounded.tiles_mut(n, cols).zip(x.chunks(TILE * cols)).collect();
-        tiles.into_par_iter().for_each(|(mut tile, x)| tile.round(workspace.isa(), x));
-        let rounded = &scratch.activations;
-        by_rows(out, n, rows, product::ROWS, bias, |first, part| {
-            workspace.with_scratch(|scratch| {
-                let rows = weight.row_range(first, part.columns());
-                product::multiply(workspace.isa(), weight.ty(), rows, rounded, &mut scratch.product, part);
+        if integers {
+            workspace.team().for_parts(rounded.tiles_mut(n, cols), |i, mut tile| {
+                tile.round(workspace.isa(), &x[i * TILE * cols..((i + 1) * TILE).min(n) * cols]);
             });
+        }
+        let rounded = &scratch.activations;
+        workspace.team().try_for_parts(outs, |_, (which, run, mut part)| {
+            let (weight, bias) = &factors[which];
+            let first = run * rows_a_task(weight.rows(), n);
+            let task = Task { workspace, x, weight, first };
+            match n {
+                ..MANY_TOKENS => task.few(&mut part),
+                _ if is_grouped(weight.ty()) => task.many_in_integers(rounded, &mut part),
+                _ => task.many(&mut part)?,
+            }
+            if let Some(bias) = bias {
+                add_bias(&bias[first..first + part.columns()], n, &mut part);
+            }
             Ok(())
         })
     })
 }
 
-/// Runs `task(first row, columns of out)` over runs of rows in parallel, and adds the bias.
-fn by_rows(
-    out: &mut [f32],
-    n: usize,
-    rows: usize,
-    run: usize,
-    bias: Option<&[f32]>,
-    task: impl Fn(usize, &mut ColumnsMut<'_, f32>) -> Result<(), QuantError> + Sync,
-) -> Result<(), QuantError> {
-    let parts: Vec<_> =
-        ColumnsMut::new(out, n, rows).split(run).into_iter().enumerate().map(|(i, part)| (i * run, part)).collect();
-    parts.into_par_iter().try_for_each(|(first, mut part)| {
-        task(first, &mut part)?;
-        if let Some(bias) = bias {
-            add_bias(&bias[first..first + part.columns()], n, &mut part);
-        }
-        Ok(())
-    })
+/// Rows of `W` a task: of a prompt as many as are multiplied together, for few tokens enough to be worth a task and few
+/// enough to be shared out evenly. It depends on the shapes alone, so that results do not depend on the number of threads.
+fn rows_a_task(rows: usize, n: usize) -> usize {
+    const _: () = assert!(product::ROWS == matmul::ROWS);
+    match n {
+        ..MANY_TOKENS => (rows / 8).next_multiple_of(16).clamp(32, 256),
+        _ => product::ROWS,
+    }
 }
 
-/// Rows of `W` a task: enough tasks to share out evenly, each large enough to be worth one. It depends on the matrix
-/// alone, so that results do not depend on the number of threads.
-fn rows_a_task(rows: usize) -> usize {
-    (rows / 8).next_multiple_of(16).clamp(32, 256)
-}
-
-fn few(
-    workspace: &Workspace,
-    x: &[f32],
-    weight: &Matrix<'_>,
+/// Some rows of `W`, from `first` on: as many as the columns of what is written.
+struct Task<'a> {
+    workspace: &'a Workspace,
+    x: &'a [f32],
+    weight: &'a Matrix<'a>,
     first: usize,
-    out: &mut ColumnsMut<'_, f32>,
-) -> Result<(), QuantError> {
-    let rows = weight.row_range(first, out.columns());
-    dots(workspace.isa(), weight.ty(), rows, x, weight.cols(), out);
-    Ok(())
 }
 
-fn many(
-    workspace: &Workspace,
-    x: &[f32],
-    weight: &Matrix<'_>,
-    first: usize,
-    out: &mut ColumnsMut<'_, f32>,
-) -> Result<(), QuantError> {
-    let (rows, cols) = (out.columns(), weight.cols());
-    workspace.with_scratch(|scratch| {
-        scratch.floats.resize(rows * cols, 0.0);
-        let unpacked = &mut scratch.floats[..rows * cols];
-        weight.dequantise(workspace.isa(), first, unpacked)?;
-        matmul::multiply(workspace.isa(), unpacked, x, cols, &mut scratch.matmul, out);
-        Ok(())
-    })
+impl Task<'_> {
+    fn few(&self, out: &mut ColumnsMut<'_, f32>) {
+        let rows = self.weight.row_range(self.first, out.columns());
+        dots(self.workspace.isa(), self.weight.ty(), rows, self.x, self.weight.cols(), out);
+    }
+
+    fn many_in_integers(&self, rounded: &Activations, out: &mut ColumnsMut<'_, f32>) {
+        let rows = self.weight.row_range(self.first, out.columns());
+        self.workspace.with_scratch(|scratch| {
+            product::multiply(self.workspace.isa(), self.weight.ty(), rows, rounded, &mut scratch.product, out);
+        });
+    }
+
+    fn many(&self, out: &mut ColumnsMut<'_, f32>) -> Result<(), QuantError> {
+        let (isa, rows, cols) = (self.workspace.isa(), out.columns(), self.weight.cols());
+        self.workspace.with_scratch(|scratch| {
+            scratch.floats.resize(rows * cols, 0.0);
+            let unpacked = &mut scratch.floats[..rows * cols];
+            self.weight.dequantise(isa, self.first, unpacked)?;
+            matmul::multiply(isa, unpacked, self.x, cols, &mut scratch.matmul, out);
+            Ok(())
+        })
+    }
 }
 
 fn add_bias(bias: &[f32], n: usize, out: &mut ColumnsMut<'_, f32>) {
@@ -123,6 +149,33 @@ mod tests {
     use super::*;
     use crate::isa::Isa;
     use crate::quant::WeightType;
+    use crate::team::Team;
+
+    /// Together, alone, and on any number of threads: the same bits.
+    #[test]
+    fn products_in_one_run_equal_those_one_by_one() {
+        let cols = 96;
+        let bytes: Vec<u8> = (0..300 * cols).flat_map(|i| ((i as f32 * 0.7).sin()).to_le_bytes()).collect();
+        let weight = |rows: usize| Matrix::new(WeightType::F32, rows, cols, &bytes[..rows * cols * 4]).unwrap();
+        let bias: Vec<f32> = (0..70).map(|i| i as f32).collect();
+        for n in [1, 3, 40] {
+            let x: Vec<f32> = (0..n * cols).map(|i| (i as f32 * 0.13).cos()).collect();
+            let alone = Workspace::new(Isa::detect());
+            let (mut a, mut b) = (vec![0.0; n * 300], vec![0.0; n * 70]);
+            linear(&alone, &x, &weight(300), None, &mut a).unwrap();
+            linear(&alone, &x, &weight(70), Some(&bias), &mut b).unwrap();
+            for threads in [1, 2, 5] {
+                let workspace = Workspace::with_team(Isa::detect(), Team::new(threads).unwrap());
+                let (mut c, mut d) = (vec![f32::NAN; n * 300], vec![f32::NAN; n * 70]);
+                let products = [
+                    Product { weight: weight(300), bias: None, out: &mut c },
+                    Product { weight: weight(70), bias: Some(&bias), out: &mut d },
+                ];
+                linear_many(&workspace, &x, products).unwrap();
+                assert!(a == c && b == d, "{n} tokens, {threads} threads");
+            }
+        }
+    }
 
     #[test]
     fn equals_the_definition_for_any_number_of_tokens() {
@@ -132,7 +185,7 @@ mod tests {
         let matrix = Matrix::new(WeightType::F32, rows, cols, &bytes).unwrap();
         let bias: Vec<f32> = (0..rows).map(|i| i as f32 * 0.01).collect();
         for isa in Isa::available() {
-            let workspace = Workspace::new(isa);
+            let workspace = Workspace::with_team(isa, Team::new(2).unwrap());
             for n in [0, 1, 2, 5, 6, 7, 33] {
                 let x: Vec<f32> = (0..n * cols).map(|i| (i as f32 * 0.11).cos()).collect();
                 let mut out = vec![f32::NAN; n * rows];

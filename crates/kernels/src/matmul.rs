@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 
 use crate::isa::{Isa, Operation};
+use crate::parts::Parts;
 use crate::simd::Simd;
 use crate::tile::{self, Broadcast, COLUMNS, add_product};
 
@@ -16,8 +17,8 @@ const CHUNK: usize = 256;
 
 /// A matrix to write, or some of its columns: row `i` begins `i * stride` after the first.
 ///
-/// Runs of columns of one matrix can be written by several threads at once: [`ColumnsMut::split`] makes them, and
-/// they do not overlap.
+/// Runs of columns of one matrix can be written by several threads at once: [`ColumnsMut::runs`] makes them, and they
+/// do not overlap.
 #[derive(Debug)]
 pub struct ColumnsMut<'a, T> {
     first: *mut T,
@@ -41,17 +42,8 @@ impl<'a, T> ColumnsMut<'a, T> {
     }
 
     /// Runs of `width` columns, the last perhaps narrower, from left to right.
-    pub fn split(self, width: usize) -> Vec<ColumnsMut<'a, T>> {
-        let width = width.max(1);
-        (0..self.columns)
-            .step_by(width)
-            .map(|from| ColumnsMut {
-                // SAFETY: `from` is less than the number of columns, so it stays inside the first row.
-                first: unsafe { self.first.add(from) },
-                columns: width.min(self.columns - from),
-                ..self
-            })
-            .collect()
+    pub fn runs(self, width: usize) -> ColumnRuns<'a, T> {
+        ColumnRuns { matrix: self, width: width.max(1) }
     }
 
     /// The number of rows.
@@ -72,6 +64,39 @@ impl<'a, T> ColumnsMut<'a, T> {
         assert!(i < self.rows, "row {i} of {}", self.rows);
         // SAFETY: row `i` lies inside the matrix that `new` checked, and these columns are this value's alone.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(i * self.stride), self.columns) }
+    }
+}
+
+/// A matrix to write, in runs of some columns; see [`ColumnsMut::runs`].
+#[derive(Debug)]
+pub struct ColumnRuns<'a, T> {
+    matrix: ColumnsMut<'a, T>,
+    width: usize,
+}
+
+// SAFETY: shared, it only computes where a run begins; who writes to a run has it for itself.
+unsafe impl<T: Send> Sync for ColumnRuns<'_, T> {}
+
+// SAFETY: run `i` is the columns `i width .. (i + 1) width`, cut short by the last: runs do not overlap.
+unsafe impl<'a, T: Send> Parts for ColumnRuns<'a, T> {
+    type Part = ColumnsMut<'a, T>;
+
+    fn count(&self) -> usize {
+        self.matrix.columns.div_ceil(self.width)
+    }
+
+    unsafe fn part(&self, i: usize) -> ColumnsMut<'a, T> {
+        let matrix = &self.matrix;
+        let from = i * self.width;
+        assert!(from < matrix.columns, "run {i} of {}", self.count());
+        ColumnsMut {
+            // Inside the first row; of a matrix of no rows nothing is ever read.
+            first: matrix.first.wrapping_add(from),
+            columns: self.width.min(matrix.columns - from),
+            rows: matrix.rows,
+            stride: matrix.stride,
+            matrix: PhantomData,
+        }
     }
 }
 
@@ -142,6 +167,7 @@ impl Operation for Multiply<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::team::Team;
 
     #[test]
     fn products_equal_the_definition() {
@@ -165,15 +191,16 @@ mod tests {
     #[test]
     fn runs_of_columns_do_not_overlap() {
         let (rows, columns) = (3, 7);
+        let team = Team::new(2).unwrap();
         for width in 1..=columns {
             let mut data = vec![0; rows * columns];
-            for (i, mut part) in ColumnsMut::new(&mut data, rows, columns).split(width).into_iter().enumerate() {
+            team.for_parts(ColumnsMut::new(&mut data, rows, columns).runs(width), |i, mut part| {
                 for r in 0..rows {
                     for (c, x) in part.row(r).iter_mut().enumerate() {
                         *x += 1 + r * columns + i * width + c;
                     }
                 }
-            }
+            });
             assert_eq!(data, (1..=rows * columns).collect::<Vec<_>>());
         }
     }

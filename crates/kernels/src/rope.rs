@@ -13,7 +13,7 @@ pub enum RopePairs {
 }
 
 /// Cosines and sines of consecutive positions, `[position][D/2]` each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rotations {
     pairs: usize,
     cos: Vec<f32>,
@@ -25,9 +25,23 @@ impl Rotations {
     ///
     /// Angles are computed in `f64`: at position 100,000 an `f32` angle would be off by 0.004 radians.
     pub fn new(frequencies: &[f64], first: usize, count: usize) -> Self {
-        let angles = (first..first + count).flat_map(|p| frequencies.iter().map(move |f| p as f64 * f));
-        let (sin, cos) = angles.map(f64::sin_cos).map(|(s, c)| (s as f32, c as f32)).unzip();
-        Rotations { pairs: frequencies.len(), cos, sin }
+        let mut rotations = Rotations::default();
+        rotations.fill(frequencies, first, count);
+        rotations
+    }
+
+    /// The same, in the memory that it has.
+    pub fn fill(&mut self, frequencies: &[f64], first: usize, count: usize) {
+        self.pairs = frequencies.len();
+        self.cos.clear();
+        self.sin.clear();
+        for position in first..first + count {
+            for frequency in frequencies {
+                let (sin, cos) = (position as f64 * frequency).sin_cos();
+                self.cos.push(cos as f32);
+                self.sin.push(sin as f32);
+            }
+        }
     }
 
     fn row(&self, position: usize) -> (&[f32], &[f32]) {
@@ -47,50 +61,56 @@ pub struct Projected<'a> {
     pub dim: usize,
 }
 
-impl Projected<'_> {
+impl<'a> Projected<'a> {
     /// The number of tokens.
     pub fn tokens(&self) -> usize {
         self.rows.len() / (self.heads * self.dim)
     }
-}
 
-/// Rotates projected queries or keys and orders them head by head: `out` is `[heads][tokens][D]`, pairs in halves.
-///
-/// Token `j` of `from` gets the rotation `first + j` of `rotations`.
-pub fn rotate_heads(
-    isa: Isa,
-    from: Projected<'_>,
-    pairs: RopePairs,
-    rotations: &Rotations,
-    first: usize,
-    out: &mut [f32],
-) {
-    isa.run(RotateHeads { from, pairs, rotations, first, out });
-}
-
-/// Orders projected values head by head: `out` is `[heads][tokens][D]`.
-pub fn order_heads(from: Projected<'_>, out: &mut [f32]) {
-    let (tokens, dim) = (from.tokens(), from.dim);
-    for (i, row) in from.rows.chunks_exact(dim).enumerate() {
-        let (token, head) = (i / from.heads, i % from.heads);
-        out[(head * tokens + token) * dim..][..dim].copy_from_slice(row);
+    /// One head of one token, `[D]`.
+    fn row(&self, token: usize, head: usize) -> &'a [f32] {
+        &self.rows[(token * self.heads + head) * self.dim..][..self.dim]
     }
 }
 
-/// The inverse of [`order_heads`]: `[heads][tokens][D]` to `[tokens][heads][D]`.
-pub fn order_tokens(from: &[f32], heads: usize, dim: usize, out: &mut [f32]) {
+/// How tokens are rotated: token `j` gets the rotation `first + j` of `rotations`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation<'a> {
+    /// How the projection orders the dims of a pair.
+    pub pairs: RopePairs,
+    /// The rotations.
+    pub rotations: &'a Rotations,
+    /// That of the first token.
+    pub first: usize,
+}
+
+/// Rotates projected queries or keys and orders them head by head: `out` is `[heads][tokens][D]`, pairs in halves, of
+/// the heads from `first_head` on.
+pub fn rotate_heads(isa: Isa, from: Projected<'_>, rotation: Rotation<'_>, first_head: usize, out: &mut [f32]) {
+    isa.run(RotateHeads { from, rotation, first_head, out });
+}
+
+/// Orders projected values head by head: `out` is `[heads][tokens][D]`, of the heads from `first_head` on.
+pub fn order_heads(from: Projected<'_>, first_head: usize, out: &mut [f32]) {
+    let tokens = from.tokens();
+    for (i, out) in out.chunks_exact_mut(from.dim).enumerate() {
+        out.copy_from_slice(from.row(i % tokens, first_head + i / tokens));
+    }
+}
+
+/// The inverse of [`order_heads`]: from `[heads][tokens][D]` to `[tokens][heads][D]`, the tokens from `first_token` on.
+pub fn order_tokens(from: &[f32], heads: usize, dim: usize, first_token: usize, out: &mut [f32]) {
     let tokens = from.len() / (heads * dim);
-    for (i, row) in from.chunks_exact(dim).enumerate() {
-        let (head, token) = (i / tokens, i % tokens);
-        out[(token * heads + head) * dim..][..dim].copy_from_slice(row);
+    for (i, out) in out.chunks_exact_mut(dim).enumerate() {
+        let (token, head) = (first_token + i / heads, i % heads);
+        out.copy_from_slice(&from[(head * tokens + token) * dim..][..dim]);
     }
 }
 
 struct RotateHeads<'a> {
     from: Projected<'a>,
-    pairs: RopePairs,
-    rotations: &'a Rotations,
-    first: usize,
+    rotation: Rotation<'a>,
+    first_head: usize,
     out: &'a mut [f32],
 }
 
@@ -99,14 +119,14 @@ impl Operation for RotateHeads<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let (tokens, dim) = (self.from.tokens(), self.from.dim);
-        for (i, row) in self.from.rows.chunks_exact(dim).enumerate() {
-            let (token, head) = (i / self.from.heads, i % self.from.heads);
-            let out = &mut self.out[(head * tokens + token) * dim..][..dim];
-            let (cos, sin) = self.rotations.row(self.first + token);
+        let RotateHeads { from, rotation, first_head, out } = self;
+        let (tokens, dim) = (from.tokens(), from.dim);
+        for (i, out) in out.chunks_exact_mut(dim).enumerate() {
+            let row = from.row(i % tokens, first_head + i / tokens);
+            let (cos, sin) = rotation.rotations.row(rotation.first + i % tokens);
             let (low, high) = out.split_at_mut(dim / 2);
             for i in 0..dim / 2 {
-                let (x, y) = match self.pairs {
+                let (x, y) = match rotation.pairs {
                     RopePairs::Halves => (row[i], row[i + dim / 2]),
                     RopePairs::Interleaved => (row[2 * i], row[2 * i + 1]),
                 };
@@ -136,15 +156,13 @@ mod tests {
         }
         for isa in Isa::available() {
             let (mut a, mut b) = (vec![0.0; halves.len()], vec![0.0; halves.len()]);
-            rotate_heads(isa, Projected { rows: &halves, heads, dim }, RopePairs::Halves, &rotations, 3, &mut a);
-            rotate_heads(
-                isa,
-                Projected { rows: &interleaved, heads, dim },
-                RopePairs::Interleaved,
-                &rotations,
-                3,
-                &mut b,
-            );
+            // All heads at once, and one by one.
+            let rotation = |pairs| Rotation { pairs, rotations: &rotations, first: 3 };
+            rotate_heads(isa, Projected { rows: &halves, heads, dim }, rotation(RopePairs::Halves), 0, &mut a);
+            for (head, out) in b.chunks_exact_mut(tokens * dim).enumerate() {
+                let from = Projected { rows: &interleaved, heads, dim };
+                rotate_heads(isa, from, rotation(RopePairs::Interleaved), head, out);
+            }
             assert_eq!(a, b);
             let (head, token, pair) = (2, 4, 1);
             let (x, y) =
@@ -160,8 +178,12 @@ mod tests {
         let (heads, dim, tokens) = (3, 4, 5);
         let rows: Vec<f32> = (0..tokens * heads * dim).map(|i| i as f32).collect();
         let (mut by_head, mut back) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
-        order_heads(Projected { rows: &rows, heads, dim }, &mut by_head);
-        order_tokens(&by_head, heads, dim, &mut back);
+        let (first, others) = by_head.split_at_mut(tokens * dim);
+        order_heads(Projected { rows: &rows, heads, dim }, 0, first);
+        order_heads(Projected { rows: &rows, heads, dim }, 1, others);
+        let (first, others) = back.split_at_mut(2 * heads * dim);
+        order_tokens(&by_head, heads, dim, 0, first);
+        order_tokens(&by_head, heads, dim, 2, others);
         assert_eq!(rows, back);
         assert_eq!(by_head[tokens * dim], dim as f32, "head 1 of token 0 follows all of head 0");
     }

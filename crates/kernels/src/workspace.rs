@@ -1,4 +1,4 @@
-//! What kernels need besides their arguments: the instruction set, transforms, and working memory to reuse.
+//! What kernels need besides their arguments: the instruction set, threads, transforms, and working memory to reuse.
 //!
 //! One workspace serves all threads, layers and caches of an engine. Nothing in it belongs to a cache: its bytes
 //! are working memory, not memory of the past.
@@ -11,15 +11,18 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
+use crate::attention::state::AttnRows;
 use crate::isa::Isa;
 use crate::matmul::MatmulScratch;
 use crate::quant::activations::Activations;
 use crate::quant::product::ProductScratch;
+use crate::team::Team;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
 pub struct Workspace {
     isa: Isa,
+    team: Team,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
     pool: Mutex<Vec<Scratch>>,
 }
@@ -38,6 +41,8 @@ pub struct Transforms {
 /// Working memory of one task.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// For states that are merged into others.
+    pub states: AttnRows<f32>,
     /// For [`crate::attention::exact`].
     pub exact: ExactScratch<f32>,
     /// For [`crate::matmul`].
@@ -53,9 +58,19 @@ pub struct Scratch {
 }
 
 impl Workspace {
-    /// A workspace whose kernels run on `isa`.
+    /// A workspace whose kernels run on `isa`, on the calling thread alone.
     pub fn new(isa: Isa) -> Self {
-        Workspace { isa, transforms: Mutex::default(), pool: Mutex::default() }
+        Workspace::with_team(isa, Team::alone())
+    }
+
+    /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
+    pub fn with_team(isa: Isa, team: Team) -> Self {
+        Workspace { isa, team, transforms: Mutex::default(), pool: Mutex::default() }
+    }
+
+    /// The threads that tasks are shared out over.
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// The instruction set that kernels run on.
@@ -71,10 +86,31 @@ impl Workspace {
         result
     }
 
+    /// Makes the working memory of all threads as large as the largest is.
+    ///
+    /// Which thread does which task is left to chance, so each must be ready for any: after a step of decoding and
+    /// this, a step like it allocates nothing, whoever does what. Costs next to nothing when all is level.
+    pub fn level(&self) {
+        // One for each thread, and one for what the caller keeps while its tasks run.
+        level(&mut locked(&self.pool), self.team.threads() + 1, Scratch::default, Scratch::buffers);
+        for transforms in locked(&self.transforms).values() {
+            let make = || FourierScratch::new(&transforms.fft);
+            level(&mut locked(&transforms.scratch), self.team.threads(), make, FourierScratch::buffers);
+        }
+    }
+
     /// The transforms of an even period, planned at its first use.
     pub fn transforms(&self, period: usize) -> Arc<Transforms> {
         let mut known = locked(&self.transforms);
         known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
+    }
+}
+
+impl Scratch {
+    /// All memory that grows with use while single tokens are computed.
+    fn buffers(&mut self) -> [&mut Vec<f32>; 7] {
+        let ([max, sum, out], [block, scores]) = (self.states.buffers(), self.exact.buffers());
+        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats]
     }
 }
 
@@ -104,9 +140,38 @@ impl Transforms {
         {
             return block.clone();
         }
-        let block = Arc::new(self.phasors.block(first_time, samples, harmonics));
-        *last = Some(block.clone());
-        block
+        // Nobody uses the one before any longer, unless a prompt is being read: its memory serves again.
+        match last.as_mut().and_then(Arc::get_mut) {
+            Some(block) => self.phasors.refill(block, first_time, samples, harmonics),
+            None => *last = Some(Arc::new(self.phasors.block(first_time, samples, harmonics))),
+        }
+        last.clone().expect("it was set above")
+    }
+}
+
+/// Brings `pool` to `count` members, unless it is not in use, and the buffers of all to the capacity of the largest.
+fn level<S, const N: usize>(
+    pool: &mut Vec<S>,
+    count: usize,
+    make: impl Fn() -> S,
+    buffers: impl Fn(&mut S) -> [&mut Vec<f32>; N],
+) {
+    if pool.is_empty() {
+        return;
+    }
+    let mut most = [0; N];
+    for scratch in &mut *pool {
+        for (most, buffer) in most.iter_mut().zip(buffers(scratch)) {
+            *most = buffer.capacity().max(*most);
+        }
+    }
+    while pool.len() < count {
+        pool.push(make());
+    }
+    for scratch in pool {
+        for (most, buffer) in most.iter().zip(buffers(scratch)) {
+            buffer.reserve_exact(most.saturating_sub(buffer.len()));
+        }
     }
 }
 

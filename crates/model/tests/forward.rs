@@ -34,7 +34,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 fn exact(model: &Model) -> Box<dyn KvCache> {
-    let context = model.cache_context(Isa::detect()).unwrap();
+    let context = model.cache_context(&Workspace::new(Isa::detect())).unwrap();
     "exact:f32".parse::<CacheKind>().unwrap().build(&context, None).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn run(model: &Model, isa: Isa, cache: &mut dyn KvCache, tokens: &[u32], logits:
     let mut batch = [Sequence { tokens, cache, end_of_prompt: false, logits }];
     let workspace = Workspace::new(isa);
     let watch = &mut |_| ControlFlow::Continue(());
-    model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap()
+    model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap().clone()
 }
 
 /// Largest difference between rows of logits.
@@ -134,7 +134,8 @@ fn one_go_equals_token_by_token_equals_a_batch() {
             .collect();
         let workspace = Workspace::new(Isa::detect());
         let watch = &mut |_| ControlFlow::Continue(());
-        let logits = model.forward(&mut batch, &workspace, &mut model.activations(), watch).unwrap();
+        let mut activations = model.activations();
+        let logits = model.forward(&mut batch, &workspace, &mut activations, watch).unwrap();
         for (row, place) in [3, 4, 11, 33, 34].into_iter().enumerate() {
             assert_close(logits.row(row), whole.row(place));
         }
@@ -155,7 +156,7 @@ fn what_does_not_fit_is_refused() {
     let go = |cache: &mut dyn KvCache, tokens: &[u32], stop: bool| {
         let mut batch = [Sequence { tokens, cache, end_of_prompt: true, logits: LogitRows::Last }];
         let watch = &mut |_| if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        llama.forward(&mut batch, &workspace, &mut llama.activations(), watch)
+        llama.forward(&mut batch, &workspace, &mut llama.activations(), watch).cloned()
     };
     assert!(matches!(go(exact(&qwen).as_mut(), &[1], false), Err(ForwardError::Shape { .. })));
     assert!(matches!(go(exact(&llama).as_mut(), &[96], false), Err(ForwardError::Token { token: 96, vocabulary: 96 })));
@@ -166,7 +167,7 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn value_errors_are_weighed_by_the_output_projection() {
     let (model, _, _folder) = model("llama");
-    let context = model.cache_context(Isa::detect()).unwrap();
+    let context = model.cache_context(&Workspace::new(Isa::detect())).unwrap();
     let tensors = RandomModel::llama().tensors();
     let projection = tensors.iter().find(|t| t.name == "model.layers.1.self_attn.o_proj.weight").unwrap();
     // 6 query heads of 8 dims share 2 key/value heads: dim 3 of head 1 meets the columns of heads 3, 4, 5.

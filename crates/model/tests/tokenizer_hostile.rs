@@ -60,7 +60,9 @@ fn exercise(tokenizer: &Tokenizer) {
         if let Ok(ids) = tokenizer.encode(text, options) {
             let _ = tokenizer.decode(&ids, false);
             let mut stream = tokenizer.decode_stream(true);
-            ids.iter().for_each(|id| drop(stream.push(*id)));
+            ids.iter().for_each(|id| {
+                stream.push(*id);
+            });
             let _ = stream.finish();
         }
     }

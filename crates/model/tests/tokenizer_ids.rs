@@ -242,7 +242,7 @@ fn stream(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> String {
     for id in ids {
         if let Some(piece) = decoder.push(*id) {
             assert!(!piece.is_empty());
-            text.push_str(&piece);
+            text.push_str(piece);
         }
     }
     text.push_str(&decoder.finish().unwrap_or_default());

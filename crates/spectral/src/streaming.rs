@@ -46,8 +46,16 @@ impl<T: Real> PhasorTable<T> {
 
     /// The phasors of the times `first_time .. first_time + samples` and the bins `0 .. harmonics`.
     pub fn block(&self, first_time: usize, samples: usize, harmonics: usize) -> PhasorBlock<T> {
+        let mut block = PhasorBlock { first_time, samples, period: self.period(), harmonics, table: Vec::new() };
+        self.refill(&mut block, first_time, samples, harmonics);
+        block
+    }
+
+    /// The same, in the memory of a block that is no longer needed.
+    pub fn refill(&self, block: &mut PhasorBlock<T>, first_time: usize, samples: usize, harmonics: usize) {
         let period = self.period();
-        let mut table = vec![T::zero(); samples * 2 * harmonics];
+        let mut table = std::mem::take(&mut block.table);
+        table.resize(samples * 2 * harmonics, T::zero());
         for f in 0..samples {
             let step = (first_time + f) % period;
             let (cos, sin) = table[f * 2 * harmonics..(f + 1) * 2 * harmonics].split_at_mut(harmonics);
@@ -61,7 +69,7 @@ impl<T: Real> PhasorTable<T> {
                 }
             }
         }
-        PhasorBlock { first_time, samples, period, harmonics, table }
+        *block = PhasorBlock { first_time, samples, period, harmonics, table };
     }
 }
 

@@ -18,18 +18,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Counting {
     held: AtomicUsize,
+    allocations: AtomicUsize,
 }
 
 impl Counting {
     /// Nothing counted yet.
     #[allow(clippy::new_without_default, reason = "statics need a constant")]
     pub const fn new() -> Self {
-        Counting { held: AtomicUsize::new(0) }
+        Counting { held: AtomicUsize::new(0), allocations: AtomicUsize::new(0) }
     }
 
     /// Bytes allocated now.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// Pieces of memory that were asked for so far, on any thread; growing one counts as asking anew.
+    pub fn allocations(&self) -> usize {
+        self.allocations.load(Ordering::Relaxed)
     }
 }
 
@@ -37,6 +43,7 @@ impl Counting {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.held.fetch_add(layout.size(), Ordering::Relaxed);
+        self.allocations.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }

@@ -81,7 +81,47 @@ impl<S: Element, C: Element> Head<S, C> {
                 break;
             }
         }
+    }
+
+    /// Gives back the tail's memory beyond a step.
+    pub(super) fn trim(&mut self) {
         self.tail.drop_first(0, STEP);
+    }
+
+    /// Whether [`Head::settle`] would compress anything now.
+    pub(super) fn is_due(&self, settings: &FourierSettings) -> bool {
+        let waiting = self.tail.len().saturating_sub(settings.window);
+        match self.middle.last().map(Stretch::room) {
+            Some(room) if room > 0 => waiting >= STEP,
+            _ => waiting >= self.least_to_begin(settings),
+        }
+    }
+
+    /// Tokens that have to wait before the next stretch is begun, the sink among them if it is the first.
+    fn least_to_begin(&self, settings: &FourierSettings) -> usize {
+        let sink = if self.middle.is_empty() { settings.sink } else { 0 };
+        sink + settings.least_middle().max(1)
+    }
+
+    /// Makes room for `tokens` more, as far as the last stretch has it; what a new one takes is not foreseen.
+    pub(super) fn reserve(
+        &mut self,
+        tokens: usize,
+        settings: &FourierSettings,
+        frequencies: &[f64],
+        workspace: &Workspace,
+    ) {
+        let room = self.middle.last().map_or(0, Stretch::room);
+        // The tail is longest just before tokens leave it: by a step, or by what the next stretch needs.
+        let more = if room < tokens { STEP.max(self.least_to_begin(settings)) } else { STEP };
+        let longest = settings.window + more;
+        self.tail.reserve(tokens.min(longest.saturating_sub(self.tail.len())));
+        if let Some(stretch) = self.middle.last_mut().filter(|_| room > 0) {
+            let transforms = workspace.transforms(stretch.period());
+            workspace.with_scratch(|scratch| {
+                stretch.reserve(tokens.min(room), settings, frequencies, &transforms, scratch);
+            });
+        }
     }
 
     /// Moves `count` tokens from the tail into the last stretch.
@@ -102,8 +142,7 @@ impl<S: Element, C: Element> Head<S, C> {
     fn begin(&mut self, waiting: usize, with: Compression<'_>, workspace: &Workspace) -> usize {
         let first = self.middle.is_empty();
         let sink = if first { with.settings.sink } else { 0 };
-        let least = with.settings.least_middle().max(1);
-        if waiting < sink + least {
+        if waiting < self.least_to_begin(with.settings) {
             return 0;
         }
         if first {

@@ -39,14 +39,14 @@ pub mod track;
 use std::sync::Arc;
 
 use fourier_kv_kernels::element::Element;
-use rayon::prelude::*;
+use fourier_kv_kernels::parts::Chunks;
 
 pub use settings::{Band, FourierSettings, Rank};
 pub(crate) use size::expected_bytes;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
-use crate::exact::{check_queries, for_rows, rows_a_task};
+use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
 use crate::plan::{HeadPlan, Plan};
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use head::{Compression, Head};
@@ -84,9 +84,9 @@ impl<S: Element, C: Element> FourierCache<S, C> {
 
     fn settle(&mut self, layer: usize, workspace: &Workspace) {
         let FourierCache { settings, context, plan, layers } = self;
-        let heads = layers[layer].heads.par_iter_mut().enumerate();
-        heads.for_each(|(g, head)| {
-            head.settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
+        let heads = Chunks::new(&mut layers[layer].heads, 1);
+        workspace.team().for_parts(heads, |g, head| {
+            head[0].settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
         });
     }
 }
@@ -119,21 +119,31 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
     fn append(&mut self, layer: usize, rows: KvRows<'_>, workspace: &Workspace) -> Result<(), CacheError> {
         check_layer(layer, self.layers.len())?;
         rows.check(&self.context.shape)?;
-        if self.layers[layer].sealed {
+        // All heads hold as many tokens: what is due in one is due in all.
+        let Layer { sealed, heads } = &self.layers[layer];
+        if *sealed && heads.first().is_some_and(|head| head.is_due(&self.settings)) {
             self.settle(layer, workspace);
         }
-        let dim = self.context.shape.head_dim;
-        for (g, head) in self.layers[layer].heads.iter_mut().enumerate() {
-            let (keys, values) = rows.head(g, dim);
-            head.push(rows.queries().group(g, &self.context.shape), keys, values);
-        }
+        let shape = &self.context.shape;
+        for_heads(&mut self.layers[layer].heads, rows.q.len(), workspace, |g, head| {
+            let (keys, values) = rows.head(g, shape.head_dim);
+            head.push(rows.queries().group(g, shape), keys, values);
+        });
         Ok(())
+    }
+
+    fn reserve(&mut self, tokens: usize, workspace: &Workspace) {
+        let FourierCache { settings, context, layers, .. } = self;
+        for head in layers.iter_mut().flat_map(|layer| &mut layer.heads) {
+            head.reserve(tokens, settings, &context.shape.rope_frequencies, workspace);
+        }
     }
 
     fn seal(&mut self, layer: usize, workspace: &Workspace) -> Result<(), CacheError> {
         check_layer(layer, self.layers.len())?;
         self.layers[layer].sealed = true;
         self.settle(layer, workspace);
+        self.layers[layer].heads.iter_mut().for_each(Head::trim);
         Ok(())
     }
 
@@ -150,7 +160,7 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
         check_queries(&queries, shape, out, heads.first().map_or(0, Head::tail_len))?;
         // One row a task when decoding: transforms dominate, and rows share none.
         let rows = if queries.tokens == 1 { 1 } else { rows_a_task(queries.tokens, shape.group()) };
-        for_rows(shape, queries, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
+        for_rows(shape, queries, workspace, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
         Ok(())
     }
 

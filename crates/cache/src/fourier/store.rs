@@ -44,11 +44,21 @@ impl<S: Element, C: Element> SideStore<S, C> {
         SideStore { exact_dims: exact_dims(tracking, &spectral), spectral, spectra, mean, exact: Vec::new() }
     }
 
+    /// Makes room for the exact dims of `tokens` tokens in all.
+    pub(super) fn reserve(&mut self, tokens: usize) {
+        let needed = tokens.div_ceil(EXACT_BLOCK) * self.exact_dims.len() * EXACT_BLOCK;
+        self.exact.reserve_exact(needed.saturating_sub(self.exact.len()));
+    }
+
     /// Appends the exact dims of tokens.
     pub(super) fn push_exact(&mut self, tracking: Tracking<'_>, run: Run<'_, S>) {
         let width = self.exact_dims.len() * EXACT_BLOCK;
         let needed = (run.first_time + run.count).div_ceil(EXACT_BLOCK) * width;
-        self.exact.reserve_exact(needed - self.exact.len());
+        if needed > self.exact.capacity() {
+            // As large as it must be at first; then it grows by a sixteenth, or four blocks.
+            let growth = if self.exact.is_empty() { 0 } else { (self.exact.len() / 16).max(4 * width) };
+            self.exact.reserve_exact((needed - self.exact.len()).max(growth));
+        }
         self.exact.resize(needed, S::default());
         for i in 0..run.count {
             let time = run.first_time + i;
@@ -71,9 +81,8 @@ impl<S: Element, C: Element> SideStore<S, C> {
     ) {
         let phasors = transforms.block(run.first_time, run.count, harmonics);
         let width = tracking.width(harmonics, transforms.fft.period());
+        self.prepare(tracking, harmonics, run.count, transforms, scratch);
         let (floats, work) = (&mut scratch.floats, &mut scratch.more_floats);
-        floats.resize(width + 2 * run.count, 0.0);
-        work.resize(4 * harmonics + 2 * run.count, 0.0);
         let (spectrum, columns) = floats[..width + 2 * run.count].split_at_mut(width);
         let (x, y) = columns.split_at_mut(run.count);
         let mut mean = self.mean.iter();
@@ -97,6 +106,20 @@ impl<S: Element, C: Element> SideStore<S, C> {
             }
             store_all(spectrum, stored);
         }
+    }
+
+    /// Makes `scratch` large enough to add `count` tokens to the spectra.
+    pub(super) fn prepare(
+        &self,
+        tracking: Tracking<'_>,
+        harmonics: usize,
+        count: usize,
+        transforms: &Transforms,
+        scratch: &mut Scratch,
+    ) {
+        let width = tracking.width(harmonics, transforms.fft.period());
+        scratch.floats.resize(width + 2 * count, 0.0);
+        scratch.more_floats.resize(4 * harmonics + 2 * count, 0.0);
     }
 
     /// The bins of each spectral pair.

@@ -10,6 +10,7 @@ use fourier_kv_spectral::band::PairBand;
 use fourier_kv_spectral::period::usable_harmonics;
 
 use super::choice::cheapest;
+use super::head::STEP;
 use super::losses::losses;
 use super::settings::FourierSettings;
 use super::store::{Run, SideStore};
@@ -82,6 +83,23 @@ impl<S: Element, C: Element> Stretch<S, C> {
     /// Which tracks are spectral.
     pub(super) fn plan(&self) -> HeadPlan {
         HeadPlan { keys: self.keys.spectral().to_vec(), values: self.values.spectral().to_vec() }
+    }
+
+    /// Makes room for `tokens` more, at most [`Stretch::room`], here and in the working memory that they need.
+    pub(super) fn reserve(
+        &mut self,
+        tokens: usize,
+        settings: &FourierSettings,
+        frequencies: &[f64],
+        transforms: &Transforms,
+        scratch: &mut Scratch,
+    ) {
+        for (side, store) in [(Side::Keys, &mut self.keys), (Side::Values, &mut self.values)] {
+            let tracking = Tracking::of(side, settings.band, frequencies);
+            store.reserve(self.tokens + tokens);
+            store.prepare(tracking, self.harmonics, STEP, transforms, scratch);
+        }
+        transforms.block(self.tokens, STEP, self.harmonics);
     }
 
     /// Takes in tokens, at most [`Stretch::room`], that follow those held.

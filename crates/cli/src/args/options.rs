@@ -53,6 +53,13 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
 
+    /// Instructions to compute with: auto, scalar, avx2, or avx512
+    ///
+    /// `auto` takes the best that this machine has; `doctor` shows which it has. Answers differ by
+    /// rounding.
+    #[arg(long, value_name = "LEVEL", default_value = "auto")]
+    pub(crate) cpu: String,
+
     /// Threads that compute [default: one a core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,

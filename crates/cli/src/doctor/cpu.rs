@@ -32,22 +32,6 @@ impl Cpu {
             features: features(&information),
         }
     }
-
-    fn has(&self, name: &str) -> bool {
-        self.features.iter().any(|feature| feature.name == name && feature.present)
-    }
-
-    /// What f32 matrix products are computed with, and why. The `gemm` crate asks the processor
-    /// the same way, and takes the widest of these.
-    pub(super) fn matrix_instructions(&self) -> (&'static str, &'static str) {
-        if self.has("avx512f") {
-            ("AVX-512", "the widest that this processor has")
-        } else if self.has("avx2") && self.has("fma") {
-            ("AVX2 and FMA", "the processor has no AVX-512")
-        } else {
-            ("the compiler's default", "the processor has neither AVX-512 nor AVX2 with FMA")
-        }
-    }
 }
 
 /// The value of the first line `name : value`.
@@ -102,7 +86,8 @@ mod tests {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
         let flags: Vec<&str> = field(&text, "flags").unwrap().split(' ').collect();
         for (name, flag) in [("avx2", "avx2"), ("avx512f", "avx512f"), ("avx512vnni", "avx512_vnni")] {
-            assert_eq!(Cpu::read().has(name), flags.contains(&flag), "{name}");
+            let feature = Cpu::read().features.into_iter().find(|feature| feature.name == name).unwrap();
+            assert_eq!(feature.present, flags.contains(&flag), "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How fast two f32 matrices are multiplied: what reading a prompt is bound by.
-#![allow(unsafe_code, reason = "the gemm crate takes raw pointers")]
 
-use gemm::Parallelism;
-use rayon::ThreadPool;
+use fourier_kv_engine::kernels::linear::linear;
+use fourier_kv_engine::kernels::quant::{Matrix, WeightType};
+use fourier_kv_engine::kernels::workspace::Workspace;
 use serde::Serialize;
 
 use super::fastest::fastest;
@@ -23,73 +23,47 @@ pub(crate) struct MatrixRate {
     pub(crate) method: &'static str,
 }
 
-/// Measures with all threads of `pool`.
-pub(super) fn measure(pool: &ThreadPool) -> MatrixRate {
-    let threads = pool.current_num_threads();
+/// Measures with the instructions and all threads of `workspace`.
+pub(super) fn measure(workspace: &Workspace) -> MatrixRate {
+    let threads = workspace.team().threads();
     let left: Vec<f32> = (0..SIZE * SIZE).map(|i| (i % 17) as f32 - 8.0).collect();
-    let right: Vec<f32> = (0..SIZE * SIZE).map(|i| (i % 13) as f32 - 6.0).collect();
+    let right: Vec<u8> = (0..SIZE * SIZE).flat_map(|i| ((i % 13) as f32 - 6.0).to_le_bytes()).collect();
     let mut product = vec![0.0; SIZE * SIZE];
-    let seconds = pool.install(|| {
-        fastest(|| {
-            multiply(SIZE, &left, &right, &mut product, threads);
-            std::hint::black_box(&mut product);
-        })
+    let seconds = fastest(|| {
+        multiply(SIZE, &left, &right, &mut product, workspace);
+        std::hint::black_box(&mut product);
     });
     MatrixRate {
         operations_per_second: 2.0 * (SIZE as f64).powi(3) / seconds,
         size: SIZE,
         threads,
-        method: "fastest of up to 5 products through the gemm crate, all threads",
+        method: "fastest of up to 5 products of this program, all threads",
     }
 }
 
-/// `product = left * right`, all row-major `[size, size]`.
-fn multiply(size: usize, left: &[f32], right: &[f32], product: &mut [f32], threads: usize) {
-    let length = size * size;
-    assert!(left.len() == length && right.len() == length && product.len() == length);
-    let stride = size as isize;
-    // SAFETY: each pointer is the start of a slice of size * size values, as asserted above; with
-    // a column stride of 1 and a row stride of `size` every index below `size` stays inside. The
-    // product is borrowed mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            size,
-            size,
-            size,
-            product.as_mut_ptr(),
-            1,
-            stride,
-            false,
-            left.as_ptr(),
-            1,
-            stride,
-            right.as_ptr(),
-            1,
-            stride,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(threads),
-        );
-    }
+/// `product = left * right^T`, all row-major `[size, size]`, as projections of a prompt are computed.
+fn multiply(size: usize, left: &[f32], right: &[u8], product: &mut [f32], workspace: &Workspace) {
+    let right = Matrix::new(WeightType::F32, size, size, right).expect("size * size numbers of four bytes");
+    linear(workspace, left, &right, None, product).expect("whole rows");
 }
 
 #[cfg(test)]
 mod tests {
+    use fourier_kv_engine::kernels::isa::Isa;
+
     use super::*;
 
     #[test]
     fn the_measured_product_is_a_product() {
-        let size = 37;
+        let size = 137;
         let left: Vec<f32> = (0..size * size).map(|i| (i % 7) as f32 - 3.0).collect();
         let right: Vec<f32> = (0..size * size).map(|i| (i % 5) as f32 - 2.0).collect();
         let mut product = vec![f32::NAN; size * size];
-        multiply(size, &left, &right, &mut product, 2);
+        let bytes: Vec<u8> = right.iter().flat_map(|x| x.to_le_bytes()).collect();
+        multiply(size, &left, &bytes, &mut product, &Workspace::new(Isa::detect()));
         for row in 0..size {
             for column in 0..size {
-                let terms = (0..size).map(|k| left[row * size + k] * right[k * size + column]);
+                let terms = (0..size).map(|k| left[row * size + k] * right[column * size + k]);
                 // Small whole numbers: exact in f32 in any order.
                 assert_eq!(product[row * size + column], terms.sum::<f32>());
             }

@@ -35,6 +35,9 @@ fn request(error: &RequestError) -> String {
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
         RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",
         RequestError::UnknownDevice(_) => "use --device cpu",
+        RequestError::NoSuchInstructions(_) => {
+            "leave --cpu out to take the best that this machine has; 'fourier-kv doctor' shows what that is"
+        }
         RequestError::SourceOrder { .. } => "give the sources in the order to try, for example cache,pip",
         RequestError::NoCacheFolder => "set XDG_CACHE_HOME to a folder for fetched models",
         RequestError::EmptyPrompt => "give a question, a text with --file FILE, or both",

@@ -1,5 +1,7 @@
 //! What computes, and with how many threads.
 
+use fourier_kv_engine::kernels::isa::{Isa, Level};
+
 use super::RequestError;
 use crate::args::DeviceArgs;
 
@@ -18,12 +20,14 @@ pub(crate) enum Device {
 pub(crate) struct Machine {
     /// What computes.
     pub(crate) device: Device,
+    /// Instructions to compute with, which this machine has.
+    pub(crate) isa: Isa,
     /// Threads, at least one.
     pub(crate) threads: usize,
 }
 
 impl Machine {
-    /// Understands `--device` and `--threads`.
+    /// Understands `--device`, `--cpu` and `--threads`.
     pub(super) fn new(args: &DeviceArgs) -> Result<Self, RequestError> {
         let device = match args.device.as_str() {
             "cpu" => Device::Cpu,
@@ -32,8 +36,26 @@ impl Machine {
             }
             other => return Err(RequestError::UnknownDevice(other.to_owned())),
         };
-        Ok(Self { device, threads: threads(args.threads)? })
+        Ok(Self { device, isa: instructions(&args.cpu, &Isa::available())?, threads: threads(args.threads)? })
     }
+}
+
+/// The best of the instruction sets `available`, slowest first, that `--cpu` allows.
+fn instructions(asked: &str, available: &[Isa]) -> Result<Isa, RequestError> {
+    let fits = |level: Level| match asked {
+        "auto" => Some(true),
+        "scalar" => Some(level == Level::Portable),
+        "avx2" => Some(level == Level::Avx2),
+        // Whatever is above AVX2 is AVX-512 with more or less of its parts.
+        "avx512" => Some(!matches!(level, Level::Portable | Level::Avx2)),
+        _ => None,
+    };
+    if fits(Level::Portable).is_none() {
+        let expected = "auto, scalar, avx2 or avx512";
+        return Err(RequestError::OutOfRange { option: "--cpu", expected, got: format!("'{asked}'") });
+    }
+    let best = available.iter().rev().find(|isa| fits(isa.level()) == Some(true));
+    best.copied().ok_or_else(|| RequestError::NoSuchInstructions(asked.to_owned()))
 }
 
 /// The number of threads: as asked, or one a core.
@@ -50,16 +72,34 @@ mod tests {
     use super::*;
 
     fn machine(device: &str, threads: Option<usize>) -> Result<Machine, RequestError> {
-        Machine::new(&DeviceArgs { device: device.to_owned(), threads })
+        Machine::new(&DeviceArgs { device: device.to_owned(), cpu: "auto".to_owned(), threads })
     }
 
     #[test]
     fn only_the_cpu_computes() {
-        assert_eq!(machine("cpu", Some(3)).unwrap(), Machine { device: Device::Cpu, threads: 3 });
+        assert_eq!(machine("cpu", Some(3)).unwrap(), Machine { device: Device::Cpu, isa: Isa::detect(), threads: 3 });
         assert!(machine("cpu", None).unwrap().threads >= 1);
         assert!(matches!(machine("cuda", None), Err(RequestError::DeviceNotBuilt(_))));
         assert!(matches!(machine("cuda:1", None), Err(RequestError::DeviceNotBuilt(_))));
         assert!(matches!(machine("tpu", None), Err(RequestError::UnknownDevice(_))));
+    }
+
+    #[test]
+    fn instructions_are_those_asked_for_or_none() {
+        let available = Isa::available();
+        assert_eq!(instructions("auto", &available).unwrap(), Isa::detect());
+        assert_eq!(instructions("scalar", &available).unwrap(), Isa::portable());
+        for (asked, name) in [("avx2", "AVX2"), ("avx512", "AVX-512")] {
+            match instructions(asked, &available) {
+                Ok(isa) => assert!(isa.to_string().starts_with(name), "{asked}: {isa}"),
+                Err(_) => assert!(!available.iter().any(|isa| isa.to_string().starts_with(name)), "{asked}"),
+            }
+            let refused = instructions(asked, &[Isa::portable()]);
+            assert!(matches!(refused, Err(RequestError::NoSuchInstructions(got)) if got == asked));
+        }
+        for wrong in ["", "AVX2", "sse", "avx10"] {
+            assert!(matches!(instructions(wrong, &available), Err(RequestError::OutOfRange { .. })), "{wrong}");
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(crate) enum RequestError {
     /// A word that names no device.
     #[error("--device expects cpu; got '{0}'")]
     UnknownDevice(String),
+    /// Instructions that this processor lacks.
+    #[error("this machine cannot compute with --cpu {0}: its processor, or its system, lacks the instructions")]
+    NoSuchInstructions(String),
     /// A source order that cannot be read.
     #[error("{origin}: {message}")]
     SourceOrder {

@@ -72,7 +72,15 @@ pub struct FourierScratch<T: Real> {
 impl<T: Number> FourierScratch<T> {
     /// Working memory for `fft`.
     pub fn new(fft: &Fft<T>) -> Self {
-        FourierScratch { fft: fft.scratch(), spectrum: Vec::new(), scores: Vec::new(), out: Vec::new() }
+        let period = fft.period();
+        // The scores grow with the middle, up to a period.
+        let (spectrum, scores) = (Vec::with_capacity(2 * period), Vec::with_capacity(period));
+        FourierScratch { fft: fft.scratch(), spectrum, scores, out: Vec::new() }
+    }
+
+    /// All memory that grows with use.
+    pub(crate) fn buffers(&mut self) -> [&mut Vec<T>; 3] {
+        [&mut self.spectrum, &mut self.scores, &mut self.out]
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::number::Number;
 
 /// The states of `R` rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AttnRows<T> {
     dim: usize,
     max: Vec<T>,
@@ -54,9 +54,25 @@ impl<T: Number> AttnRows<T> {
         self.out.resize(rows * self.dim, T::zero());
     }
 
+    /// Makes it `rows` rows of `dim` that have seen nothing, keeping the memory.
+    pub fn reshape(&mut self, rows: usize, dim: usize) {
+        self.dim = dim;
+        self.reset(rows);
+    }
+
+    /// All memory that grows with use.
+    pub(crate) fn buffers(&mut self) -> [&mut Vec<T>; 3] {
+        [&mut self.max, &mut self.sum, &mut self.out]
+    }
+
     /// The number of rows `R`.
     pub fn count(&self) -> usize {
         self.max.len()
+    }
+
+    /// Head dims `D`.
+    pub fn dim(&self) -> usize {
+        self.dim
     }
 
     /// All rows.
@@ -111,6 +127,17 @@ impl<'a, T: Number> AttnRowsMut<'a, T> {
         let (dim, rows) = (self.dim, rows.max(1));
         let parts = self.max.chunks_mut(rows).zip(self.sum.chunks_mut(rows)).zip(self.out.chunks_mut(rows * dim));
         parts.map(|((max, sum), out)| AttnRowsMut { dim, max, sum, out }).collect()
+    }
+
+    /// The maxima, the sums and the outputs, each of all rows, with the head dims `D` between rows of the last.
+    pub(super) fn into_slices(self) -> (usize, &'a mut [T], &'a mut [T], &'a mut [T]) {
+        (self.dim, self.max, self.sum, self.out)
+    }
+
+    /// The reverse of [`AttnRowsMut::into_slices`].
+    pub(super) fn from_slices(dim: usize, max: &'a mut [T], sum: &'a mut [T], out: &'a mut [T]) -> Self {
+        debug_assert!(max.len() == sum.len() && max.len() * dim == out.len());
+        AttnRowsMut { dim, max, sum, out }
     }
 
     /// Makes room for scores up to `score` in row `r`: after it, `exp(s - max)` cannot overflow.

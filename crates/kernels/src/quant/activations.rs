@@ -11,8 +11,10 @@
 
 use super::layout::GROUP;
 use crate::isa::{Isa, Operation};
+use crate::parts::{Chunks, Parts};
 use crate::simd::Simd;
 use crate::simd::exponential::ROUND;
+use crate::team::Team;
 
 /// Pairs of numbers in a group.
 pub(super) const PAIRS: usize = GROUP / 2;
@@ -47,19 +49,19 @@ pub struct Activations {
 impl Activations {
     /// Makes room for `n` tokens of `cols` activations, and hands out its tiles: tile `i` is to be given the tokens from
     /// `12 i` on.
-    pub fn tiles_mut(&mut self, n: usize, cols: usize) -> impl Iterator<Item = ActivationTile<'_>> {
+    pub fn tiles_mut(&mut self, n: usize, cols: usize) -> ActivationTiles<'_> {
         self.tokens = n;
         self.groups = cols.div_ceil(GROUP);
         self.tiles.resize(n.div_ceil(TILE) * self.groups, TileGroup::ZERO);
-        self.tiles.chunks_mut(self.groups.max(1)).map(move |groups| ActivationTile { cols, groups })
+        ActivationTiles { cols, tiles: Chunks::new(&mut self.tiles, self.groups) }
     }
 
     /// Rounds `x`, `[n][cols]`, on the calling thread.
     pub fn round(&mut self, isa: Isa, x: &[f32], cols: usize) {
         let tokens = x.len() / cols.max(1);
-        for (mut tile, x) in self.tiles_mut(tokens, cols).zip(x.chunks(TILE * cols.max(1))) {
-            tile.round(isa, x);
-        }
+        Team::alone().for_parts(self.tiles_mut(tokens, cols), |i, mut tile| {
+            tile.round(isa, &x[i * TILE * cols..((i + 1) * TILE).min(tokens) * cols]);
+        });
     }
 
     /// Groups a token.
@@ -76,6 +78,27 @@ impl Activations {
     #[inline(always)]
     pub(super) fn tile(&self, tile: usize, groups: std::ops::Range<usize>) -> &[TileGroup] {
         &self.tiles[tile * self.groups..(tile + 1) * self.groups][groups]
+    }
+}
+
+/// All tiles of [`Activations`], to be written.
+#[derive(Debug)]
+pub struct ActivationTiles<'a> {
+    cols: usize,
+    tiles: Chunks<'a, TileGroup>,
+}
+
+// SAFETY: parts are those of a slice in chunks.
+unsafe impl<'a> Parts for ActivationTiles<'a> {
+    type Part = ActivationTile<'a>;
+
+    fn count(&self) -> usize {
+        self.tiles.count()
+    }
+
+    unsafe fn part(&self, i: usize) -> ActivationTile<'a> {
+        // SAFETY: as the caller promises.
+        ActivationTile { cols: self.cols, groups: unsafe { self.tiles.part(i) } }
     }
 }
 

@@ -54,7 +54,19 @@ impl Logits {
         self.rows.len() / self.vocabulary.max(1)
     }
 
+    /// Makes it `rows` rows, whatever they hold then. Memory for many more than that is given back.
+    pub(super) fn make_room(&mut self, rows: usize) {
+        let length = rows * self.vocabulary;
+        if self.rows.capacity() / 4 > length {
+            self.rows = Vec::new();
+        }
+        self.rows.resize(length, 0.0);
+    }
+
     /// Row `i`.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.rows[i * self.vocabulary..(i + 1) * self.vocabulary]
     }

@@ -8,29 +8,28 @@
 //! **Memory** beyond weights and caches: `4 n width` bytes of residual stream, `4 n D` of rotations, and about
 //! `4 * 512 * (2 width + 2 H D + 2 G D + 2 hidden)` for a tile.
 //!
-//! Runs on the threads of the current rayon pool.
+//! Runs on the workspace's team of threads.
 
+mod activations;
 mod batch;
+mod block;
 mod layer;
 mod tiles;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use fourier_kv_cache::{AttnRows, CacheContext, CacheShape, KvRows, QueryRows};
-use fourier_kv_kernels::activation::swiglu;
-use fourier_kv_kernels::isa::Isa;
+use fourier_kv_cache::{CacheContext, CacheShape};
 use fourier_kv_kernels::linear::linear;
-use fourier_kv_kernels::norm::rms_norm;
-use fourier_kv_kernels::quant::Matrix;
-use fourier_kv_kernels::rope::{Projected, RopePairs, Rotations, order_heads, order_tokens, rotate_heads};
+use fourier_kv_kernels::rope::{RopePairs, Rotations};
 use fourier_kv_kernels::workspace::Workspace;
-use rayon::prelude::*;
 
+pub use activations::Activations;
+use activations::{Rows, Schedule, sized};
 pub use batch::{ForwardError, LogitRows, Logits, Progress, Sequence};
+use block::{Block, norm_rows};
 use layer::{LayerMatrices, LayerVectors};
 pub use tiles::TILE;
-use tiles::{Segment, Tile, tiles};
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
@@ -48,30 +47,6 @@ pub struct Model {
     layers: Arc<Vec<LayerVectors>>,
     output_norm: Vec<f32>,
     fingerprint: String,
-}
-
-/// Activations of a tile, kept from pass to pass so that decoding allocates nothing.
-#[derive(Debug)]
-pub struct Activations {
-    residual: Vec<f32>,
-    normed: Vec<f32>,
-    query: Vec<f32>,
-    key: Vec<f32>,
-    value: Vec<f32>,
-    heads: [Vec<f32>; 3],
-    attended: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
-    added: Vec<f32>,
-    state: AttnRows<f32>,
-}
-
-/// What computing one tile of one layer needs.
-struct Pass<'a> {
-    workspace: &'a Workspace,
-    matrices: LayerMatrices<'a>,
-    vectors: &'a LayerVectors,
-    layer: usize,
 }
 
 impl Model {
@@ -124,60 +99,49 @@ impl Model {
     ///
     /// # Errors
     /// If a weight is missing or damaged.
-    pub fn cache_context(&self, isa: Isa) -> Result<CacheContext, ForwardError> {
+    pub fn cache_context(&self, workspace: &Workspace) -> Result<CacheContext, ForwardError> {
         let mut energy = Vec::with_capacity(self.config.layers * self.config.kv_heads * self.config.head_dim);
         for layer in 0..self.config.layers {
-            energy.extend(output_energy(&self.config, &self.weights.matrix(Role::AttentionOutput(layer))?, isa)?);
+            let projection = self.weights.matrix(Role::AttentionOutput(layer))?;
+            energy.extend(output_energy(&self.config, &projection, workspace)?);
         }
         Ok(CacheContext { shape: Arc::new(self.cache_shape()), output_energy: Arc::new(energy) })
     }
 
     /// Activations for this model.
     pub fn activations(&self) -> Activations {
-        let empty = Vec::new;
-        Activations {
-            residual: empty(),
-            normed: empty(),
-            query: empty(),
-            key: empty(),
-            value: empty(),
-            heads: Default::default(),
-            attended: empty(),
-            gate: empty(),
-            up: empty(),
-            added: empty(),
-            state: AttnRows::new(0, self.config.head_dim),
-        }
+        Activations::new(self.config.head_dim)
     }
 
-    /// Computes the tokens of a batch of sequences, appending to their caches, and returns the logits asked for.
+    /// Computes the tokens of a batch of sequences, appending to their caches, and returns the logits asked for. They
+    /// stay in `activations` until the next pass.
     ///
-    /// `watch` is told of the progress after each tile and may stop the pass.
+    /// `watch` is told of the progress after each tile and may stop the pass. A pass over no more rows than an earlier
+    /// one allocates nothing, but for what the caches do.
     ///
     /// # Errors
     /// If a token or a cache does not fit the model, or `watch` said to stop. A cache that was being appended to is
     /// of no further use then.
-    pub fn forward(
+    pub fn forward<'a>(
         &self,
         batch: &mut [Sequence<'_>],
         workspace: &Workspace,
-        activations: &mut Activations,
+        activations: &'a mut Activations,
         watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Logits, ForwardError> {
+    ) -> Result<&'a Logits, ForwardError> {
+        let Activations { schedule, rows, logits } = activations;
+        logits.rows.clear();
         self.check(batch)?;
-        self.embed(batch, workspace, activations)?;
-        let rotations: Vec<Rotations> =
-            batch.iter().map(|s| Rotations::new(&self.frequencies, s.cache.len(), s.tokens.len())).collect();
-        let lengths: Vec<usize> = batch.iter().map(|s| s.tokens.len()).collect();
-        let tiles = tiles(&lengths);
-        let rows: usize = lengths.iter().sum();
-        let mut progress = Progress { done: 0, total: rows * self.config.layers };
-        for layer in 0..self.config.layers {
+        self.embed(batch, workspace, rows)?;
+        self.schedule(batch, schedule);
+        let count: usize = batch.iter().map(|s| s.tokens.len()).sum();
+        let mut progress = Progress { done: 0, total: count * self.config.layers };
+        for (layer, vectors) in self.layers.iter().enumerate() {
             let matrices = LayerMatrices::new(&self.weights, layer)?;
-            let pass = Pass { workspace, matrices, vectors: &self.layers[layer], layer };
-            for tile in &tiles {
-                self.attention(&pass, batch, tile, &rotations, activations)?;
-                self.feed_forward(&pass, tile, activations)?;
+            let block = Block { model: self, workspace, matrices, vectors, layer };
+            for tile in schedule.tiles.iter() {
+                block.attention(batch, &tile, &schedule.rotations, rows)?;
+                block.feed_forward(&tile, rows)?;
                 progress.done += tile.rows.len();
                 if watch(progress).is_break() {
                     return Err(ForwardError::Stopped);
@@ -187,7 +151,18 @@ impl Model {
                 sequence.cache.seal(layer, workspace)?;
             }
         }
-        self.logits(batch, workspace, activations)
+        self.logits(batch, workspace, rows, logits)?;
+        workspace.level();
+        Ok(logits)
+    }
+
+    /// Cuts the batch into tiles, and computes the rotations of its tokens.
+    fn schedule(&self, batch: &[Sequence<'_>], to: &mut Schedule) {
+        to.tiles.fill(batch.iter().map(|s| s.tokens.len()));
+        to.rotations.resize_with(batch.len(), Rotations::default);
+        for (sequence, rotations) in batch.iter().zip(&mut to.rotations) {
+            rotations.fill(&self.frequencies, sequence.cache.len(), sequence.tokens.len());
+        }
     }
 
     fn check(&self, batch: &[Sequence<'_>]) -> Result<(), ForwardError> {
@@ -208,7 +183,7 @@ impl Model {
     }
 
     /// The residual stream begins as the tokens' embeddings.
-    fn embed(&self, batch: &[Sequence<'_>], workspace: &Workspace, to: &mut Activations) -> Result<(), ForwardError> {
+    fn embed(&self, batch: &[Sequence<'_>], workspace: &Workspace, to: &mut Rows) -> Result<(), ForwardError> {
         let (table, width) = (self.weights.matrix(Role::TokenEmbedding)?, self.config.width);
         let tokens = batch.iter().flat_map(|s| s.tokens);
         to.residual.resize(batch.iter().map(|s| s.tokens.len()).sum::<usize>() * width, 0.0);
@@ -218,121 +193,28 @@ impl Model {
         Ok(())
     }
 
-    /// `x += W_o attention(W_qkv norm(x))` for one tile.
-    fn attention(
-        &self,
-        pass: &Pass<'_>,
-        batch: &mut [Sequence<'_>],
-        tile: &Tile,
-        rotations: &[Rotations],
-        a: &mut Activations,
-    ) -> Result<(), ForwardError> {
-        let c = &self.config;
-        let (vectors, matrices) = (pass.vectors, pass.matrices);
-        let residual = &a.residual[tile.rows.start * c.width..tile.rows.end * c.width];
-        norm_rows(pass.workspace.isa(), residual, &vectors.attention_norm, c.norm_eps, &mut a.normed);
-        project(pass, &a.normed, &matrices.query, vectors.query_bias.as_deref(), &mut a.query)?;
-        project(pass, &a.normed, &matrices.key, vectors.key_bias.as_deref(), &mut a.key)?;
-        project(pass, &a.normed, &matrices.value, vectors.value_bias.as_deref(), &mut a.value)?;
-        a.attended.resize(tile.rows.len() * c.heads * c.head_dim, 0.0);
-        for segment in &tile.segments {
-            let sequence = &mut batch[segment.sequence];
-            self.attend(pass, sequence, segment, &rotations[segment.sequence], a)?;
-        }
-        project(pass, &a.attended, &matrices.attention_output, vectors.output_bias.as_deref(), &mut a.added)?;
-        add(&mut a.residual[tile.rows.start * c.width..], &a.added);
-        Ok(())
-    }
-
-    /// Appends one segment's keys and values to its cache and attends for its queries.
-    fn attend(
-        &self,
-        pass: &Pass<'_>,
-        sequence: &mut Sequence<'_>,
-        segment: &Segment,
-        rotations: &Rotations,
-        a: &mut Activations,
-    ) -> Result<(), ForwardError> {
-        let (dim, isa) = (self.config.head_dim, pass.workspace.isa());
-        let part = |heads: usize| segment.rows.start * heads * dim..segment.rows.end * heads * dim;
-        let (query_part, kv_part) = (part(self.config.heads), part(self.config.kv_heads));
-        let [q, k, v] = &mut a.heads;
-        let rotate = |rows, heads, out: &mut Vec<f32>| {
-            let from = Projected { rows, heads, dim };
-            out.resize(rows.len(), 0.0);
-            rotate_heads(isa, from, self.pairs, rotations, segment.tokens.start, out);
-        };
-        rotate(&a.query[query_part.clone()], self.config.heads, q);
-        rotate(&a.key[kv_part.clone()], self.config.kv_heads, k);
-        v.resize(kv_part.len(), 0.0);
-        order_heads(Projected { rows: &a.value[kv_part], heads: self.config.kv_heads, dim }, v);
-        let tokens = segment.tokens.len();
-        sequence.cache.append(pass.layer, KvRows { q, k, v, tokens }, pass.workspace)?;
-        a.state.reset(self.config.heads * tokens);
-        sequence.cache.attend(pass.layer, QueryRows { q, tokens }, pass.workspace, &mut a.state)?;
-        order_tokens(a.state.finish(), self.config.heads, dim, &mut a.attended[query_part]);
-        Ok(())
-    }
-
-    /// `x += W_down (silu(W_gate norm(x)) * W_up norm(x))` for one tile.
-    fn feed_forward(&self, pass: &Pass<'_>, tile: &Tile, a: &mut Activations) -> Result<(), ForwardError> {
-        let width = self.config.width;
-        let residual = &a.residual[tile.rows.start * width..tile.rows.end * width];
-        let isa = pass.workspace.isa();
-        norm_rows(isa, residual, &pass.vectors.feed_forward_norm, self.config.norm_eps, &mut a.normed);
-        project(pass, &a.normed, &pass.matrices.gate, None, &mut a.gate)?;
-        project(pass, &a.normed, &pass.matrices.up, None, &mut a.up)?;
-        let run = PARALLEL_RUN;
-        a.gate.par_chunks_mut(run).zip(a.up.par_chunks(run)).for_each(|(gate, up)| swiglu(isa, gate, up));
-        project(pass, &a.gate, &pass.matrices.down, None, &mut a.added)?;
-        add(&mut a.residual[tile.rows.start * width..], &a.added);
-        Ok(())
-    }
-
     /// The logits of the rows that were asked for.
     fn logits(
         &self,
         batch: &[Sequence<'_>],
         workspace: &Workspace,
-        a: &mut Activations,
-    ) -> Result<Logits, ForwardError> {
-        let (width, vocabulary) = (self.config.width, self.config.vocabulary);
-        let mut wanted = Vec::new();
-        let mut end = 0;
+        rows: &mut Rows,
+        to: &mut Logits,
+    ) -> Result<(), ForwardError> {
+        let (width, vocabulary, eps) = (self.config.width, self.config.vocabulary, self.config.norm_eps);
+        let wanted = |s: &Sequence<'_>| s.tokens.len() - s.logits.first(s.tokens.len());
+        let count: usize = batch.iter().map(wanted).sum();
+        let normed = sized(&mut rows.normed, count * width);
+        let (mut end, mut done) = (0, 0);
         for sequence in batch {
-            let first = end + sequence.logits.first(sequence.tokens.len());
             end += sequence.tokens.len();
-            wanted.extend_from_slice(&a.residual[first * width..end * width]);
+            let count = wanted(sequence);
+            let residual = &rows.residual[(end - count) * width..end * width];
+            norm_rows(workspace, residual, &self.output_norm, eps, &mut normed[done * width..(done + count) * width]);
+            done += count;
         }
-        norm_rows(workspace.isa(), &wanted, &self.output_norm, self.config.norm_eps, &mut a.normed);
-        let mut rows = vec![0.0; wanted.len() / width * vocabulary];
-        linear(workspace, &a.normed, &self.weights.matrix(Role::Output)?, None, &mut rows)?;
-        Ok(Logits { vocabulary, rows })
-    }
-}
-
-/// Numbers an element-wise task works on at once.
-const PARALLEL_RUN: usize = 1 << 14;
-
-fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
-    out.resize(x.len(), 0.0);
-    let run = PARALLEL_RUN.div_ceil(weight.len()) * weight.len();
-    x.par_chunks(run).zip(out.par_chunks_mut(run)).for_each(|(x, out)| rms_norm(isa, x, weight, eps, out));
-}
-
-fn project(
-    pass: &Pass<'_>,
-    x: &[f32],
-    weight: &Matrix<'_>,
-    bias: Option<&[f32]>,
-    out: &mut Vec<f32>,
-) -> Result<(), ForwardError> {
-    out.resize(x.len() / weight.cols() * weight.rows(), 0.0);
-    Ok(linear(pass.workspace, x, weight, bias, out)?)
-}
-
-fn add(to: &mut [f32], what: &[f32]) {
-    for (t, w) in to.iter_mut().zip(what) {
-        *t += w;
+        to.vocabulary = vocabulary;
+        to.make_room(count);
+        Ok(linear(workspace, normed, &self.weights.matrix(Role::Output)?, None, &mut to.rows)?)
     }
 }

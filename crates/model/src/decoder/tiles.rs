@@ -19,33 +19,51 @@ pub(super) struct Segment {
 
 /// Up to [`TILE`] consecutive rows of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tile {
+pub(super) struct Tile<'a> {
     /// The rows, counted from the first of the batch.
     pub(super) rows: Range<usize>,
     /// Whose they are.
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: &'a [Segment],
 }
 
-/// Cuts a batch of sequences with these numbers of tokens into tiles.
-pub(super) fn tiles(lengths: &[usize]) -> Vec<Tile> {
-    let mut all: Vec<Tile> = Vec::new();
-    let mut row = 0;
-    for (sequence, &length) in lengths.iter().enumerate() {
-        let mut token = 0;
-        while token < length {
-            if row % TILE == 0 {
-                all.push(Tile { rows: row..row, segments: Vec::new() });
+/// All tiles of a batch; filled anew for each pass, in the same memory.
+#[derive(Debug, Default)]
+pub(super) struct Tiles {
+    segments: Vec<Segment>,
+    /// Where the segments of each tile end, and the rows.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Tiles {
+    /// Cuts a batch of sequences with these numbers of tokens into tiles.
+    pub(super) fn fill(&mut self, lengths: impl Iterator<Item = usize>) {
+        self.segments.clear();
+        self.ends.clear();
+        let mut row = 0;
+        for (sequence, length) in lengths.enumerate() {
+            let mut token = 0;
+            while token < length {
+                let inside = row % TILE;
+                let count = (length - token).min(TILE - inside);
+                let (tokens, rows) = (token..token + count, inside..inside + count);
+                self.segments.push(Segment { sequence, tokens, rows });
+                token += count;
+                row += count;
+                if inside > 0 {
+                    self.ends.pop();
+                }
+                self.ends.push((self.segments.len(), row));
             }
-            let tile = all.last_mut().expect("one was begun at row 0");
-            let count = (length - token).min(TILE - row % TILE);
-            let first = tile.rows.len();
-            tile.segments.push(Segment { sequence, tokens: token..token + count, rows: first..first + count });
-            tile.rows.end += count;
-            token += count;
-            row += count;
         }
     }
-    all
+
+    /// The tiles, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Tile<'_>> {
+        let begins = std::iter::once(&(0, 0)).chain(&self.ends);
+        begins
+            .zip(&self.ends)
+            .map(|(begin, end)| Tile { rows: begin.1..end.1, segments: &self.segments[begin.0..end.0] })
+    }
 }
 
 #[cfg(test)]
@@ -54,16 +72,17 @@ mod tests {
 
     #[test]
     fn every_token_is_in_one_tile_in_order() {
-        for lengths in [vec![], vec![0], vec![1], vec![TILE], vec![TILE + 1, 3, 0, 2 * TILE], vec![1; 600]] {
-            let tiles = tiles(&lengths);
+        let mut tiles = Tiles::default();
+        for lengths in [vec![], vec![0], vec![1], vec![TILE], vec![TILE + 1, 3, 0, 2 * TILE], vec![1; 600], vec![2]] {
+            tiles.fill(lengths.iter().copied());
             let total: usize = lengths.iter().sum();
-            assert_eq!(tiles.len(), total.div_ceil(TILE));
+            assert_eq!(tiles.iter().count(), total.div_ceil(TILE));
             let mut seen = vec![0; lengths.len()];
             let mut row = 0;
-            for tile in &tiles {
+            for tile in tiles.iter() {
                 assert_eq!(tile.rows.start, row);
                 let mut inside = 0;
-                for s in &tile.segments {
+                for s in tile.segments {
                     assert_eq!((s.rows.start, s.tokens.start), (inside, seen[s.sequence]));
                     assert_eq!(s.rows.len(), s.tokens.len());
                     inside = s.rows.end;

@@ -3,6 +3,9 @@
 use super::Tokenizer;
 use super::vocabulary::TokenKind;
 
+/// Few tokens are longer: room for more is made when one comes.
+const USUAL_BYTES: usize = 256;
+
 /// Turns ids into text as they come, never cutting a character in two.
 ///
 /// All texts from [`push`](DecodeStream::push), then the one from [`finish`](DecodeStream::finish),
@@ -15,17 +18,21 @@ pub struct DecodeStream<'t> {
     at_start: bool,
     /// Bytes that may be the beginning of a character.
     pending: Vec<u8>,
+    /// The text that the last id made certain.
+    certain: String,
 }
 
 impl<'t> DecodeStream<'t> {
     pub(super) fn new(tokenizer: &'t Tokenizer, skip_special: bool) -> DecodeStream<'t> {
-        DecodeStream { tokenizer, skip_special, at_start: true, pending: Vec::new() }
+        let (pending, certain) = (Vec::with_capacity(USUAL_BYTES), String::with_capacity(USUAL_BYTES));
+        DecodeStream { tokenizer, skip_special, at_start: true, pending, certain }
     }
 
     /// Takes the next id. Gives the text that is now certain, `None` where that is none yet.
-    pub fn push(&mut self, id: u32) -> Option<String> {
-        let text = self.take_in(id);
-        (!text.is_empty()).then_some(text)
+    pub fn push(&mut self, id: u32) -> Option<&str> {
+        self.certain.clear();
+        self.take_in(id);
+        (!self.certain.is_empty()).then_some(self.certain.as_str())
     }
 
     /// Ends the text: a character that was never completed becomes U+FFFD.
@@ -34,9 +41,9 @@ impl<'t> DecodeStream<'t> {
         (!text.is_empty()).then(|| text.into_owned())
     }
 
-    fn take_in(&mut self, id: u32) -> String {
+    fn take_in(&mut self, id: u32) {
         if self.skip_special && self.tokenizer.vocabulary.kind(id) == TokenKind::Special {
-            return String::new();
+            return;
         }
         self.tokenizer.vocabulary.push_bytes(id, &mut self.pending);
         if self.at_start && !self.pending.is_empty() {
@@ -45,14 +52,13 @@ impl<'t> DecodeStream<'t> {
                 self.pending.remove(0);
             }
         }
-        drain_certain(&mut self.pending)
+        drain_certain(&mut self.pending, &mut self.certain);
     }
 }
 
-/// Takes from the front all that later bytes cannot change; invalid bytes become U+FFFD as in
+/// Moves from the front to `text` all that later bytes cannot change; invalid bytes become U+FFFD as in
 /// [`String::from_utf8_lossy`]. What stays is at most three bytes.
-fn drain_certain(pending: &mut Vec<u8>) -> String {
-    let mut text = String::new();
+fn drain_certain(pending: &mut Vec<u8>, text: &mut String) {
     let mut done = 0;
     for chunk in pending.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -66,7 +72,6 @@ fn drain_certain(pending: &mut Vec<u8>) -> String {
         done += invalid.len();
     }
     pending.drain(..done);
-    text
 }
 
 /// Whether more bytes could make this a character.

@@ -112,7 +112,14 @@ impl Vocabulary {
             (_, Alphabet::ByteLevel) => push_byte_level(text, out),
             (_, Alphabet::Metaspace) => match byte_of_name(text) {
                 Some(byte) => out.push(byte),
-                None => out.extend(text.replace('▁', " ").into_bytes()),
+                None => {
+                    let mut words = text.split('▁');
+                    out.extend_from_slice(words.next().unwrap_or_default().as_bytes());
+                    words.for_each(|word| {
+                        out.push(b' ');
+                        out.extend_from_slice(word.as_bytes());
+                    });
+                }
             },
         }
     }

@@ -21,10 +21,17 @@ const RUN: usize = 4;
 /// Working memory of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch<T> {
-    /// `[R][ceil(D / 16)]`, scaled, filled up with zeros.
-    queries: Vec<[T; WIDTH]>,
+    /// `[R][ceil(D / 16)][16]`, scaled, filled up with zeros.
+    queries: Vec<T>,
     /// `[R][BLOCK]`.
-    scores: Vec<[T; BLOCK]>,
+    scores: Vec<T>,
+}
+
+impl<T> Scratch<T> {
+    /// All memory that grows with use.
+    pub(super) fn buffers(&mut self) -> [&mut Vec<T>; 2] {
+        [&mut self.queries, &mut self.scores]
+    }
 }
 
 pub(super) struct Attend<'a, 'b, T, S> {
@@ -40,7 +47,7 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
 
     #[inline(always)]
     fn run<V: Simd>(mut self) {
-        // Rows are taken up to four at a time: so many sums of all head dims stay in registers.
+        // Up to eight rows at a time: so many sums of a run of head dims stay in registers.
         let rows = self.q.count();
         let mut first = 0;
         while first < rows {
@@ -71,27 +78,35 @@ impl<T: Number, S: Element> Attend<'_, '_, T, S> {
         }
         let most = limits.iter().copied().max().unwrap_or(0);
         load_queries::<V, T>(self.q.slice(first, first + R), self.scratch);
-        self.scratch.scores.resize(R, [T::zero(); BLOCK]);
+        self.scratch.scores.resize(R * BLOCK, T::zero());
         for at in (0..most).step_by(BLOCK) {
             let count = BLOCK.min(most - at);
             let keys = &self.region.keys[at * dim..(at + count) * dim];
             let values = &self.region.values[at * dim..(at + count) * dim];
             score::<V, T, S, R>(keys, dim, self.scratch);
+            let scores = rows_of::<T, R>(&mut self.scratch.scores);
             for r in 0..R {
                 let visible = limits[r].saturating_sub(at).min(count);
-                weigh::<V, T>(first + r, visible, count, &mut self.scratch.scores[r], self.state);
+                weigh::<V, T>(first + r, visible, count, &mut scores[r], self.state);
             }
-            accumulate::<V, T, S, R>(values, dim, first, &self.scratch.scores, self.state);
+            accumulate::<V, T, S, R>(values, dim, first, scores, self.state);
         }
     }
+}
+
+/// The scores of `R` rows.
+#[inline(always)]
+fn rows_of<T, const R: usize>(scores: &mut [T]) -> &mut [[T; BLOCK]; R] {
+    scores.as_chunks_mut().0.first_chunk_mut().expect("scores of R rows")
 }
 
 #[inline(always)]
 fn load_queries<V: Simd, T: Number>(q: Queries<'_, T>, scratch: &mut Scratch<T>) {
     let vectors = q.dim.div_ceil(WIDTH);
-    scratch.queries.resize(q.count() * vectors, [T::zero(); WIDTH]);
+    scratch.queries.resize(q.count() * vectors * WIDTH, T::zero());
+    let (queries, _) = scratch.queries.as_chunks_mut();
     for r in 0..q.count() {
-        for (x, to) in q.row(r).chunks(WIDTH).zip(&mut scratch.queries[r * vectors..]) {
+        for (x, to) in q.row(r).chunks(WIDTH).zip(&mut queries[r * vectors..]) {
             let x: T::Lanes<V> = load_some(x);
             x.mul(T::Lanes::<V>::splat(q.scale)).store(to);
         }
@@ -102,10 +117,11 @@ fn load_queries<V: Simd, T: Number>(q: Queries<'_, T>, scratch: &mut Scratch<T>)
 #[inline(always)]
 fn score<V: Simd, T: Number, S: Element, const R: usize>(keys: &[S], dim: usize, scratch: &mut Scratch<T>) {
     let vectors = dim.div_ceil(WIDTH);
-    let scores: &mut [[T; BLOCK]; R] = scratch.scores[..R].as_mut_array().expect("scores of R rows");
+    let (all, _) = scratch.queries.as_chunks();
+    let scores = rows_of::<T, R>(&mut scratch.scores);
     let mut queries = [&[] as &[[T; WIDTH]]; R];
     for r in 0..R {
-        queries[r] = &scratch.queries[r * vectors..(r + 1) * vectors];
+        queries[r] = &all[r * vectors..(r + 1) * vectors];
     }
     for (t, key) in keys.chunks_exact(dim).enumerate() {
         let mut sums = [T::Lanes::<V>::splat(T::zero()); R];
@@ -162,10 +178,9 @@ fn accumulate<V: Simd, T: Number, S: Element, const R: usize>(
     values: &[S],
     dim: usize,
     first: usize,
-    weights: &[[T; BLOCK]],
+    weights: &[[T; BLOCK]; R],
     state: &mut AttnRowsMut<'_, T>,
 ) {
-    let weights: &[[T; BLOCK]; R] = weights[..R].as_array().expect("weights of R rows");
     let mut at = 0;
     while at + RUN * WIDTH <= dim {
         add_run::<V, T, S, R, RUN>(values, dim, at, first, weights, state);

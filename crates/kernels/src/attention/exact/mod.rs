@@ -41,6 +41,13 @@ pub struct ExactScratch<T> {
     many: many::Scratch<T>,
 }
 
+impl<T> ExactScratch<T> {
+    /// All memory that grows with use while single tokens are computed.
+    pub(crate) fn buffers(&mut self) -> [&mut Vec<T>; 2] {
+        self.few.buffers()
+    }
+}
+
 /// From this many rows on, rows lie in vectors.
 const MANY_ROWS: usize = 16;
 
