@@ -6,8 +6,9 @@
 //! for a thread that is held up between reading the counter and changing it: if the run has changed, its change
 //! fails.) The caller works too, and is done when `unfinished` has come down to zero.
 //!
-//! **Waiting.** First by looking again and again, then by looking and offering the core to others, then asleep. With
-//! more threads than cores nobody looks without offering: the core is somebody's who has work.
+//! **Waiting.** First by looking again and again for a short time, then asleep. Offering the core (`sched_yield`) between
+//! the two was tried and is worse where other programs run: who offers is put behind them for milliseconds, but who
+//! wakes is let in. With more threads than cores nobody looks: the core is somebody's who has work.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -18,10 +19,8 @@ use std::time::{Duration, Instant};
 
 use super::Task;
 
-/// How long threads look for work without offering their core: longer than the gap between two runs of a layer.
+/// How long threads look before they sleep: longer than the gap between two runs of a layer.
 const LOOKING: Duration = Duration::from_micros(50);
-/// How long they are awake in all: longer than the gap between two tokens.
-const AWAKE: Duration = Duration::from_micros(300);
 /// Looks between two readings of the clock.
 const LOOKS: usize = 32;
 
@@ -200,12 +199,8 @@ impl Shared {
                 }
                 std::hint::spin_loop();
             }
-            let waited = begun.elapsed();
-            if waited >= AWAKE {
+            if begun.elapsed() >= self.looking {
                 return false;
-            }
-            if waited >= self.looking {
-                std::thread::yield_now();
             }
         }
     }
