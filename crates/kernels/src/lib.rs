@@ -26,4 +26,5 @@ pub mod oracle;
 pub mod quant;
 pub mod rope;
 pub mod simd;
+pub mod transform;
 pub mod workspace;

@@ -172,6 +172,11 @@ impl Lanes<f32> for Singles {
         unsafe { Singles(_mm256_fmadd_ps(self.0, b.0, c.0), _mm256_fmadd_ps(self.1, b.1, c.1)) }
     }
     #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm256_fnmadd_ps(self.0, b.0, c.0), _mm256_fnmadd_ps(self.1, b.1, c.1)) }
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         // SAFETY: see above.
         unsafe { Singles(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }

@@ -154,6 +154,11 @@ impl Lanes<f32> for Singles {
         unsafe { Singles(_mm512_fmadd_ps(self.0, b.0, c.0)) }
     }
     #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_fnmadd_ps(self.0, b.0, c.0)) }
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         // SAFETY: see above.
         unsafe { Singles(_mm512_max_ps(self.0, other.0)) }
@@ -180,6 +185,30 @@ impl Lanes<f32> for Singles {
         unsafe {
             let half = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));
             super::avx2::sum_of_eight(half)
+        }
+    }
+    #[inline(always)]
+    fn sums(x: [Self; WIDTH]) -> Self {
+        // Each step halves what is left to add of every sum and puts two vectors into one.
+        // SAFETY: see above.
+        unsafe {
+            let x = x.map(|v| v.0);
+            let eighths: [__m512; 8] = std::array::from_fn(|i| {
+                let (a, b) = (x[i], x[i + 8]);
+                _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b))
+            });
+            let quarters: [__m512; 4] = std::array::from_fn(|i| {
+                let (a, b) = (eighths[i], eighths[i + 4]);
+                _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b))
+            });
+            let halves: [__m512; 2] = std::array::from_fn(|i| {
+                let (a, b) = (quarters[i], quarters[i + 2]);
+                _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xEE>(a, b))
+            });
+            let [a, b] = halves;
+            let mixed = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xDD>(a, b));
+            let order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
+            Singles(_mm512_permutexvar_ps(order, mixed))
         }
     }
     #[inline(always)]
