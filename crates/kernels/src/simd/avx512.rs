@@ -192,19 +192,21 @@ impl Lanes<f32> for Singles {
         // Each step halves what is left to add of every sum and puts two vectors into one.
         // SAFETY: see above.
         unsafe {
-            let x = x.map(|v| v.0);
-            let eighths: [__m512; 8] = std::array::from_fn(|i| {
-                let (a, b) = (x[i], x[i + 8]);
-                _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b))
-            });
-            let quarters: [__m512; 4] = std::array::from_fn(|i| {
+            let mut eighths = [_mm512_setzero_ps(); 8];
+            for i in 0..8 {
+                let (a, b) = (x[i].0, x[i + 8].0);
+                eighths[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b));
+            }
+            let mut quarters = [_mm512_setzero_ps(); 4];
+            for i in 0..4 {
                 let (a, b) = (eighths[i], eighths[i + 4]);
-                _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b))
-            });
-            let halves: [__m512; 2] = std::array::from_fn(|i| {
+                quarters[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+            }
+            let mut halves = [_mm512_setzero_ps(); 2];
+            for i in 0..2 {
                 let (a, b) = (quarters[i], quarters[i + 2]);
-                _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xEE>(a, b))
-            });
+                halves[i] = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xEE>(a, b));
+            }
             let [a, b] = halves;
             let mixed = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xDD>(a, b));
             let order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);

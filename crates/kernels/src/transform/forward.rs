@@ -11,11 +11,38 @@ use crate::simd::{Lanes, Simd, WIDTH};
 /// The sums that are gathered stand after this many numbers of nothing: the lowest of a vector may be below bin 0.
 const BEFORE: usize = WIDTH;
 
-/// The two halves of 32 samples.
-#[inline(always)]
-pub(super) fn halves<V: Simd, T: Number>(samples: &[T; 2 * WIDTH]) -> (T::Lanes<V>, T::Lanes<V>) {
-    let (halves, _) = samples.as_chunks::<WIDTH>();
-    (T::Lanes::<V>::load(&halves[0]), T::Lanes::<V>::load(&halves[1]))
+/// Where samples to transform come from.
+pub(crate) trait Samples<T: Number> {
+    /// The samples `time .. time + 32`, zeros where there are none.
+    fn at<V: Simd>(&self, time: usize) -> [T::Lanes<V>; 2];
+}
+
+/// Samples that stand in order, zeros after them.
+pub(super) struct InOrder<'a, T> {
+    whole: &'a [[T; 2 * WIDTH]],
+    last: [T; 2 * WIDTH],
+}
+
+impl<'a, T: Number> InOrder<'a, T> {
+    pub(super) fn new(x: &'a [T]) -> Self {
+        let (whole, rest) = x.as_chunks();
+        let mut last = [T::zero(); 2 * WIDTH];
+        last[..rest.len()].copy_from_slice(rest);
+        InOrder { whole, last }
+    }
+}
+
+impl<T: Number> Samples<T> for InOrder<'_, T> {
+    #[inline(always)]
+    fn at<V: Simd>(&self, time: usize) -> [T::Lanes<V>; 2] {
+        let i = time / PERIOD_STEP;
+        if i > self.whole.len() {
+            return [T::Lanes::<V>::splat(T::zero()); 2];
+        }
+        let samples = if i < self.whole.len() { &self.whole[i] } else { &self.last };
+        let (halves, _) = samples.as_chunks::<WIDTH>();
+        [T::Lanes::<V>::load(&halves[0]), T::Lanes::<V>::load(&halves[1])]
+    }
 }
 
 /// Bins `k ..` of the two halves of the samples, sixteen at most, as their lanes see them: turned back by `k`.
@@ -26,14 +53,14 @@ struct Bins<V: Simd, T: Number> {
 }
 
 impl<T: Number> LaneTransform<T> {
-    /// [`LaneTransform::forward`], inside an operation. `samples` gives the 32 samples from a time on; it is asked for
-    /// all multiples of 32 below `P`.
+    /// [`LaneTransform::forward`], inside an operation. It asks for the
+    /// samples at all multiples of 32 below `P`.
     #[inline(always)]
     pub(crate) fn forward_in<V: Simd>(
         &self,
         out: &mut [T],
         scratch: &mut LaneScratch<T>,
-        samples: impl Fn(usize) -> (T::Lanes<V>, T::Lanes<V>),
+        samples: &impl Samples<T>,
     ) {
         self.reserve(scratch);
         let room = 2 * padded(self.harmonics, self.length) / WIDTH;
@@ -43,7 +70,7 @@ impl<T: Number> LaneTransform<T> {
         for batch in (0..self.batches).rev() {
             self.step_back::<V>(sums);
             for (a, [re, im]) in work.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                let (first, second) = samples(PERIOD_STEP * (batch + self.batches * a));
+                let [first, second] = samples.at::<V>(PERIOD_STEP * (batch + self.batches * a));
                 re.store::<V>(first);
                 im.store::<V>(second);
             }

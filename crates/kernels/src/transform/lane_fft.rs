@@ -10,7 +10,7 @@ use fourier_kv_spectral::oracle::phasor;
 
 use super::complex::{Complex, Complexes};
 use super::line::Line;
-use super::radix;
+use super::radix::{Butterfly, Radix};
 use crate::number::Number;
 use crate::simd::Simd;
 
@@ -86,49 +86,54 @@ impl<T: Number> Step<T> {
     #[inline(always)]
     fn run<V: Simd, const BACK: bool>(&self, lines: &mut [Line<T>]) {
         match self.radix {
-            8 => self.pass::<V, 8, BACK>(lines, radix::eight::<T, T::Lanes<V>, BACK>),
-            6 => self.pass::<V, 6, BACK>(lines, radix::six::<T, T::Lanes<V>, BACK>),
-            5 => self.pass::<V, 5, BACK>(lines, radix::five::<T, T::Lanes<V>, BACK>),
-            4 => self.pass::<V, 4, BACK>(lines, radix::four::<T, T::Lanes<V>, BACK>),
-            3 => self.pass::<V, 3, BACK>(lines, radix::three::<T, T::Lanes<V>, BACK>),
-            _ => self.pass::<V, 2, BACK>(lines, radix::two::<T, T::Lanes<V>>),
+            8 => self.pass::<V, 8, BACK>(lines),
+            6 => self.pass::<V, 6, BACK>(lines),
+            5 => self.pass::<V, 5, BACK>(lines),
+            4 => self.pass::<V, 4, BACK>(lines),
+            3 => self.pass::<V, 3, BACK>(lines),
+            _ => self.pass::<V, 2, BACK>(lines),
         }
     }
 
     /// Joins `R` neighbouring transforms of length `stride` into one, all over the array; or, `BACK`, parts one into `R`.
     #[inline(always)]
-    fn pass<V: Simd, const R: usize, const BACK: bool>(
-        &self,
-        lines: &mut [Line<T>],
-        butterfly: impl Fn([Complexes<V, T>; R]) -> [Complexes<V, T>; R],
-    ) {
-        let stride = self.stride;
+    fn pass<V: Simd, const R: usize, const BACK: bool>(&self, lines: &mut [Line<T>])
+    where
+        Radix: Butterfly<T, T::Lanes<V>, R>,
+    {
         let (numbers, _) = lines.as_chunks_mut::<2>();
-        for block in numbers.chunks_exact_mut(R * stride) {
-            for j in 0..stride {
-                let twiddles = &self.twiddles[j * (R - 1)..][..R - 1];
-                let turned = |q: usize, x: Complexes<V, T>| match q {
-                    0 => x,
-                    _ if j == 0 => x,
-                    _ => x.mul::<BACK>(Complex::splat(twiddles[q - 1])),
-                };
-                let mut x: [Complexes<V, T>; R] = std::array::from_fn(|q| {
-                    let [re, im] = &block[q * stride + j];
-                    Complex::new(re.load::<V>(), im.load::<V>())
-                });
-                if !BACK {
-                    x = std::array::from_fn(|q| turned(q, x[q]));
-                }
-                x = butterfly(x);
-                if BACK {
-                    x = std::array::from_fn(|q| turned(q, x[q]));
-                }
-                for q in 0..R {
-                    let [re, im] = &mut block[q * stride + j];
-                    re.store::<V>(x[q].re);
-                    im.store::<V>(x[q].im);
-                }
+        for block in numbers.chunks_exact_mut(R * self.stride) {
+            // The twiddles of the first are 1.
+            self.join::<V, R, BACK, true>(block, 0);
+            for j in 1..self.stride {
+                self.join::<V, R, BACK, false>(block, j);
             }
+        }
+    }
+
+    /// One butterfly, of number `j` of each of the `R` parts of a block.
+    #[inline(always)]
+    fn join<V: Simd, const R: usize, const BACK: bool, const PLAIN: bool>(&self, block: &mut [[Line<T>; 2]], j: usize)
+    where
+        Radix: Butterfly<T, T::Lanes<V>, R>,
+    {
+        let twiddles = &self.twiddles[j * (R - 1)..][..R - 1];
+        let mut x = [Complexes::<V, T>::splat((T::zero(), T::zero())); R];
+        for q in 0..R {
+            let [re, im] = &block[q * self.stride + j];
+            x[q] = Complex::new(re.load::<V>(), im.load::<V>());
+            if !BACK && !PLAIN && q > 0 {
+                x[q] = x[q].mul::<false>(Complex::splat(twiddles[q - 1]));
+            }
+        }
+        x = Radix::turn::<BACK>(x);
+        for q in 0..R {
+            if BACK && !PLAIN && q > 0 {
+                x[q] = x[q].mul::<true>(Complex::splat(twiddles[q - 1]));
+            }
+            let [re, im] = &mut block[q * self.stride + j];
+            re.store::<V>(x[q].re);
+            im.store::<V>(x[q].im);
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Simd, WIDTH};
 use complex::{Complex, Complexes};
+use forward::InOrder;
 use lane_fft::LaneFft;
 use line::Line;
 
@@ -239,17 +240,6 @@ impl<T: Number> Operation for Forward<'_, T> {
     #[inline(always)]
     fn run<V: Simd>(self) {
         let Forward { transform, x, out, scratch } = self;
-        let (lines, rest) = x.as_chunks::<{ 2 * WIDTH }>();
-        let mut last = [T::zero(); 2 * WIDTH];
-        last[..rest.len()].copy_from_slice(rest);
-        let nothing = [T::zero(); 2 * WIDTH];
-        transform.forward_in::<V>(out, scratch, |time| {
-            let samples = match time / PERIOD_STEP {
-                i if i < lines.len() => &lines[i],
-                i if i == lines.len() => &last,
-                _ => &nothing,
-            };
-            forward::halves::<V, T>(samples)
-        });
+        transform.forward_in::<V>(out, scratch, &InOrder::new(x));
     }
 }

@@ -14,13 +14,40 @@ const SIN_THIRD: f64 = 0.866_025_403_784_438_6;
 const COS_FIFTH: [f64; 2] = [0.309_016_994_374_947_45, -0.809_016_994_374_947_5];
 const SIN_FIFTH: [f64; 2] = [0.951_056_516_295_153_5, 0.587_785_252_292_473_1];
 
+/// A transform of `R` numbers.
+pub(super) trait Butterfly<T, L, const R: usize> {
+    /// Transforms.
+    fn turn<const BACK: bool>(x: [C<T, L>; R]) -> [C<T, L>; R];
+}
+
+/// All of them.
+pub(super) struct Radix;
+
+macro_rules! butterflies {
+    ($($radix:literal $function:ident),*) => {
+        $(impl<T: Number, L: Lanes<T>> Butterfly<T, L, $radix> for Radix {
+            #[inline(always)]
+            fn turn<const BACK: bool>(x: [C<T, L>; $radix]) -> [C<T, L>; $radix] {
+                $function::<T, L, BACK>(x)
+            }
+        })*
+    };
+}
+
+butterflies!(2 pair, 3 three, 4 four, 5 five, 6 six, 8 eight);
+
 #[inline(always)]
-pub(super) fn two<T: Number, L: Lanes<T>>([a, b]: [C<T, L>; 2]) -> [C<T, L>; 2] {
+fn pair<T: Number, L: Lanes<T>, const BACK: bool>(x: [C<T, L>; 2]) -> [C<T, L>; 2] {
+    two(x)
+}
+
+#[inline(always)]
+fn two<T: Number, L: Lanes<T>>([a, b]: [C<T, L>; 2]) -> [C<T, L>; 2] {
     [a.add(b), a.sub(b)]
 }
 
 #[inline(always)]
-pub(super) fn three<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c]: [C<T, L>; 3]) -> [C<T, L>; 3] {
+fn three<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c]: [C<T, L>; 3]) -> [C<T, L>; 3] {
     let (sum, difference) = (b.add(c), b.sub(c));
     let middle = a.sub_scaled(sum, L::splat(T::of(0.5)));
     let side = difference.scale(L::splat(T::of(SIN_THIRD)));
@@ -28,15 +55,15 @@ pub(super) fn three<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c]: [C<T, L
 }
 
 #[inline(always)]
-pub(super) fn four<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c, d]: [C<T, L>; 4]) -> [C<T, L>; 4] {
+fn four<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c, d]: [C<T, L>; 4]) -> [C<T, L>; 4] {
     let ([p, q], [r, s]) = (two([a, c]), two([b, d]));
     [p.add(r), q.add_turned::<BACK>(s), p.sub(r), sub_turned::<T, L, BACK>(q, s)]
 }
 
 #[inline(always)]
-pub(super) fn five<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c, d, e]: [C<T, L>; 5]) -> [C<T, L>; 5] {
-    let [cos1, cos2] = COS_FIFTH.map(|x| L::splat(T::of(x)));
-    let [sin1, sin2] = SIN_FIFTH.map(|x| L::splat(T::of(x)));
+fn five<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c, d, e]: [C<T, L>; 5]) -> [C<T, L>; 5] {
+    let (cos1, cos2) = (L::splat(T::of(COS_FIFTH[0])), L::splat(T::of(COS_FIFTH[1])));
+    let (sin1, sin2) = (L::splat(T::of(SIN_FIFTH[0])), L::splat(T::of(SIN_FIFTH[1])));
     let (outer, inner) = (two([b, e]), two([c, d]));
     let near = a.add_scaled(outer[0], cos1).add_scaled(inner[0], cos2);
     let far = a.add_scaled(outer[0], cos2).add_scaled(inner[0], cos1);
@@ -53,15 +80,15 @@ pub(super) fn five<T: Number, L: Lanes<T>, const BACK: bool>([a, b, c, d, e]: [C
 
 /// Two and three have no common factor: between them no rotation is needed.
 #[inline(always)]
-pub(super) fn six<T: Number, L: Lanes<T>, const BACK: bool>(x: [C<T, L>; 6]) -> [C<T, L>; 6] {
+fn six<T: Number, L: Lanes<T>, const BACK: bool>(x: [C<T, L>; 6]) -> [C<T, L>; 6] {
     let even = three::<T, L, BACK>([x[0], x[2], x[4]]);
     let odd = three::<T, L, BACK>([x[3], x[5], x[1]]);
-    let [p, q, r] = [0, 1, 2].map(|k| two([even[k], odd[k]]));
+    let (p, q, r) = (two([even[0], odd[0]]), two([even[1], odd[1]]), two([even[2], odd[2]]));
     [p[0], q[1], r[0], p[1], q[0], r[1]]
 }
 
 #[inline(always)]
-pub(super) fn eight<T: Number, L: Lanes<T>, const BACK: bool>(x: [C<T, L>; 8]) -> [C<T, L>; 8] {
+fn eight<T: Number, L: Lanes<T>, const BACK: bool>(x: [C<T, L>; 8]) -> [C<T, L>; 8] {
     let root = L::splat(T::of(std::f64::consts::FRAC_1_SQRT_2));
     let even = four::<T, L, BACK>([x[0], x[2], x[4], x[6]]);
     let odd = four::<T, L, BACK>([x[1], x[3], x[5], x[7]]);
