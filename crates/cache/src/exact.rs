@@ -12,7 +12,6 @@ use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
 use fourier_kv_kernels::attention::state::AttnRowsMut;
 use fourier_kv_kernels::element::Element;
-use rayon::prelude::*;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
@@ -76,7 +75,8 @@ impl<S: Element> KvCache for ExactCache<S> {
         check_layer(layer, self.shape.layers)?;
         let heads = self.layer(layer);
         check_queries(&queries, &self.shape, out, heads.first().map_or(0, Tokens::len))?;
-        for_rows(&self.shape, queries, out, rows_a_task(queries.tokens, self.shape.group()), |g, q, state| {
+        let rows = rows_a_task(queries.tokens, self.shape.group());
+        for_rows(&self.shape, queries, workspace, out, rows, |g, q, state| {
             workspace.with_scratch(|scratch| {
                 attend_exact(workspace.isa(), q, heads[g].region(), Mask::Causal, &mut scratch.exact, state);
             });
@@ -136,16 +136,13 @@ pub(crate) fn rows_a_task(tokens: usize, group: usize) -> usize {
 pub(crate) fn for_rows(
     shape: &CacheShape,
     queries: QueryRows<'_>,
+    workspace: &Workspace,
     out: &mut AttnRows<f32>,
     rows: usize,
     task: impl Fn(usize, Queries<'_, f32>, &mut AttnRowsMut<'_, f32>) + Sync,
 ) {
-    let group_rows = shape.group() * queries.tokens;
-    let heads = out.all().chunks(group_rows).into_iter().enumerate();
-    let tasks: Vec<_> = heads
-        .flat_map(|(g, states)| states.chunks(rows).into_iter().enumerate().map(move |(i, part)| (g, i * rows, part)))
-        .collect();
-    tasks.into_par_iter().for_each(|(g, first, mut states)| {
+    let runs = out.all().runs(shape.group() * queries.tokens, rows);
+    workspace.team().for_parts(runs, |_, (g, first, mut states)| {
         let q = queries.group(g, shape).slice(first, first + states.count());
         task(g, q, &mut states);
     });

@@ -102,6 +102,6 @@ fn run(
     let mut cache = cache;
     let (model, workspace) = (engine.model(), engine.workspace());
     let mut batch = [Sequence { tokens, cache: cache.as_mut(), end_of_prompt: true, logits: LogitRows::None }];
-    engine.install(|| model.forward(&mut batch, workspace, &mut model.activations(), &mut |p| watch(p)))?;
+    model.forward(&mut batch, workspace, &mut model.activations(), watch)?;
     Ok(())
 }

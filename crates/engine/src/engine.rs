@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use fourier_kv_cache::plan::Plan;
 use fourier_kv_cache::{CacheContext, CacheKind};
 use fourier_kv_kernels::isa::Isa;
+use fourier_kv_kernels::team::Team;
 use fourier_kv_kernels::workspace::Workspace;
 use fourier_kv_model::chat::{ChatTemplate, Message};
 use fourier_kv_model::decoder::Model;
@@ -30,7 +31,6 @@ pub struct Engine {
     tokenizer: Tokenizer,
     chat: Option<ChatTemplate>,
     end_tokens: Vec<u32>,
-    pool: rayon::ThreadPool,
     workspace: Workspace,
     context: OnceLock<CacheContext>,
 }
@@ -69,8 +69,7 @@ impl Engine {
             end_tokens: end_tokens(&config.eos, &tokenizer),
             chat,
             tokenizer,
-            pool: thread_pool(options.threads)?,
-            workspace: Workspace::new(options.isa.unwrap_or_else(Isa::detect)),
+            workspace: Workspace::with_team(options.isa.unwrap_or_else(Isa::detect), team(options.threads)?),
             context: OnceLock::new(),
         })
     }
@@ -97,17 +96,12 @@ impl Engine {
 
     /// Threads it computes with.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.workspace.team().threads()
     }
 
-    /// The working memory that all sessions share.
+    /// The threads and the working memory that all sessions share.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
-    }
-
-    /// Runs a task on the engine's threads.
-    pub fn install<R: Send>(&self, task: impl FnOnce() -> R + Send) -> R {
-        self.pool.install(task)
     }
 
     /// What caches need to know of the model.
@@ -116,7 +110,7 @@ impl Engine {
     /// If a weight is damaged.
     pub fn cache_context(&self) -> Result<&CacheContext, EngineError> {
         if self.context.get().is_none() {
-            let context = self.install(|| self.model.cache_context(self.workspace.isa()))?;
+            let context = self.model.cache_context(&self.workspace)?;
             // Another thread may have been faster; both computed the same.
             let _ = self.context.set(context);
         }
@@ -166,11 +160,7 @@ fn end_tokens(named: &[u32], tokenizer: &Tokenizer) -> Vec<u32> {
     ends
 }
 
-fn thread_pool(threads: Option<NonZeroUsize>) -> Result<rayon::ThreadPool, EngineError> {
+fn team(threads: Option<NonZeroUsize>) -> Result<Team, EngineError> {
     let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("fourier-kv-{i}"))
-        .build()
-        .map_err(|e| EngineError::Threads { threads, reason: e.to_string() })
+    Team::new(threads).map_err(|e| EngineError::Threads { threads, reason: e.to_string() })
 }

@@ -84,8 +84,7 @@ impl<'e> Session<'e> {
         }
         let Session { engine, cache, activations, .. } = self;
         let mut batch = [Sequence { tokens, cache: cache.as_mut(), end_of_prompt, logits }];
-        let result =
-            engine.install(|| engine.model().forward(&mut batch, engine.workspace(), activations, &mut |p| watch(p)));
+        let result = engine.model().forward(&mut batch, engine.workspace(), activations, watch);
         // Tokens and sizes are checked before anything is appended; after that the cache may be left uneven.
         let untouched = matches!(result, Err(ForwardError::Token { .. } | ForwardError::Shape { .. }));
         self.broken = result.is_err() && !untouched;

@@ -4,8 +4,6 @@
 //! it is unpacked: the time is that of reading the weights. For many (the prompt) runs of rows are unpacked to `f32`
 //! once for all tokens and multiplied by matrix products; unpacking costs `rows cols` of `2 n rows cols` operations.
 
-use rayon::prelude::*;
-
 use crate::matmul::{ColumnsMut, View, multiply};
 use crate::quant::{Matrix, QuantError};
 use crate::workspace::Workspace;
@@ -13,9 +11,20 @@ use crate::workspace::Workspace;
 /// From this many tokens on, unpacking for matrix products pays.
 const MANY_TOKENS: usize = 6;
 
+/// One of several products with the same activations; see [`linear_many`].
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// `[rows][cols]`.
+    pub weight: Matrix<'a>,
+    /// `[rows]`.
+    pub bias: Option<&'a [f32]>,
+    /// `[n][rows]`.
+    pub out: &'a mut [f32],
+}
+
 /// Multiplies activations `x`, `[n][cols]`, with a weight matrix; `out` is `[n][rows]`, `bias` is `[rows]`.
 ///
-/// Runs on the threads of the current rayon pool. The result does not depend on how many they are.
+/// Runs on the workspace's team. The result does not depend on how many threads that is.
 ///
 /// # Errors
 /// If the matrix's bytes do not hold its rows.
@@ -29,13 +38,34 @@ pub fn linear(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) -> Result<(), QuantError> {
-    let (rows, cols) = (weight.rows(), weight.cols());
-    let n = x.len() / cols;
-    assert_eq!(out.len(), n * rows, "room for {n} x {rows}");
-    let run = rows_a_task(rows);
-    let parts: Vec<_> =
-        ColumnsMut::new(out, n, rows).split(run).into_iter().enumerate().map(|(i, part)| (i * run, part)).collect();
-    parts.into_par_iter().try_for_each(|(first, mut part)| {
+    linear_many(workspace, x, [Product { weight: *weight, bias, out }])
+}
+
+/// Multiplies activations `x`, `[n][cols]`, with several weight matrices of as many columns, as [`linear`] does with
+/// one, in a single run of the team.
+///
+/// # Errors
+/// If a matrix's bytes do not hold its rows.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn linear_many<const N: usize>(
+    workspace: &Workspace,
+    x: &[f32],
+    products: [Product<'_>; N],
+) -> Result<(), QuantError> {
+    let factors = products.each_ref().map(|p| (p.weight, p.bias));
+    let Some((first, _)) = factors.first() else { return Ok(()) };
+    let (cols, n) = (first.cols(), x.len() / first.cols());
+    let outs = products.map(|p| {
+        let rows = p.weight.rows();
+        assert_eq!(p.weight.cols(), cols, "columns of matrices that share activations");
+        assert_eq!(p.out.len(), n * rows, "room for {n} x {rows}");
+        ColumnsMut::new(p.out, n, rows).runs(rows_a_task(rows))
+    });
+    workspace.team().try_for_parts(outs, |_, (which, run, mut part)| {
+        let (weight, bias) = &factors[which];
+        let first = run * rows_a_task(weight.rows());
         if n < MANY_TOKENS {
             few(workspace, x, weight, first, &mut part);
         } else {
@@ -93,6 +123,33 @@ mod tests {
     use super::*;
     use crate::isa::Isa;
     use crate::quant::WeightType;
+    use crate::team::Team;
+
+    /// Together, alone, and on any number of threads: the same bits.
+    #[test]
+    fn products_in_one_run_equal_those_one_by_one() {
+        let cols = 96;
+        let bytes: Vec<u8> = (0..300 * cols).flat_map(|i| ((i as f32 * 0.7).sin()).to_le_bytes()).collect();
+        let weight = |rows: usize| Matrix::new(WeightType::F32, rows, cols, &bytes[..rows * cols * 4]).unwrap();
+        let bias: Vec<f32> = (0..70).map(|i| i as f32).collect();
+        for n in [1, 3, 40] {
+            let x: Vec<f32> = (0..n * cols).map(|i| (i as f32 * 0.13).cos()).collect();
+            let alone = Workspace::new(Isa::detect());
+            let (mut a, mut b) = (vec![0.0; n * 300], vec![0.0; n * 70]);
+            linear(&alone, &x, &weight(300), None, &mut a).unwrap();
+            linear(&alone, &x, &weight(70), Some(&bias), &mut b).unwrap();
+            for threads in [1, 2, 5] {
+                let workspace = Workspace::with_team(Isa::detect(), Team::new(threads).unwrap());
+                let (mut c, mut d) = (vec![f32::NAN; n * 300], vec![f32::NAN; n * 70]);
+                let products = [
+                    Product { weight: weight(300), bias: None, out: &mut c },
+                    Product { weight: weight(70), bias: Some(&bias), out: &mut d },
+                ];
+                linear_many(&workspace, &x, products).unwrap();
+                assert!(a == c && b == d, "{n} tokens, {threads} threads");
+            }
+        }
+    }
 
     #[test]
     fn equals_the_definition_for_any_number_of_tokens() {
@@ -102,7 +159,7 @@ mod tests {
         let matrix = Matrix::new(WeightType::F32, rows, cols, &bytes).unwrap();
         let bias: Vec<f32> = (0..rows).map(|i| i as f32 * 0.01).collect();
         for isa in Isa::available() {
-            let workspace = Workspace::new(isa);
+            let workspace = Workspace::with_team(isa, Team::new(2).unwrap());
             for n in [0, 1, 2, 5, 6, 7, 33] {
                 let x: Vec<f32> = (0..n * cols).map(|i| (i as f32 * 0.11).cos()).collect();
                 let mut out = vec![f32::NAN; n * rows];

@@ -1,8 +1,10 @@
 //! Dense products through the `gemm` crate, behind views whose bounds are checked.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::number::Number;
+use crate::parts::Parts;
 
 /// A matrix to read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,16 @@ impl<'a, T> View<'a, T> {
         View { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// Some of the columns.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn columns(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.columns, "columns {range:?} of {}", self.columns);
+        let first = (range.start * self.column_stride).min(self.data.len());
+        View { data: &self.data[first..], columns: range.len(), ..self }
+    }
+
     /// The same numbers, rows and columns exchanged.
     pub fn transposed(self) -> Self {
         View {
@@ -38,8 +50,8 @@ impl<'a, T> View<'a, T> {
 
 /// A matrix to write, or some of its columns: row `i` begins `i * stride` after the first.
 ///
-/// Runs of columns of one matrix can be written by several threads at once: [`ColumnsMut::split`] makes them, and
-/// they do not overlap.
+/// Runs of columns of one matrix can be written by several threads at once: [`ColumnsMut::runs`] makes them, and they
+/// do not overlap.
 #[derive(Debug)]
 pub struct ColumnsMut<'a, T> {
     first: *mut T,
@@ -63,17 +75,8 @@ impl<'a, T> ColumnsMut<'a, T> {
     }
 
     /// Runs of `width` columns, the last perhaps narrower, from left to right.
-    pub fn split(self, width: usize) -> Vec<ColumnsMut<'a, T>> {
-        let width = width.max(1);
-        (0..self.columns)
-            .step_by(width)
-            .map(|from| ColumnsMut {
-                // SAFETY: `from` is less than the number of columns, so it stays inside the first row.
-                first: unsafe { self.first.add(from) },
-                columns: width.min(self.columns - from),
-                ..self
-            })
-            .collect()
+    pub fn runs(self, width: usize) -> ColumnRuns<'a, T> {
+        ColumnRuns { matrix: self, width: width.max(1) }
     }
 
     /// The number of columns.
@@ -89,6 +92,39 @@ impl<'a, T> ColumnsMut<'a, T> {
         assert!(i < self.rows, "row {i} of {}", self.rows);
         // SAFETY: row `i` lies inside the matrix that `new` checked, and these columns are this value's alone.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(i * self.stride), self.columns) }
+    }
+}
+
+/// A matrix to write, in runs of some columns; see [`ColumnsMut::runs`].
+#[derive(Debug)]
+pub struct ColumnRuns<'a, T> {
+    matrix: ColumnsMut<'a, T>,
+    width: usize,
+}
+
+// SAFETY: shared, it only computes where a run begins; who writes to a run has it for itself.
+unsafe impl<T: Send> Sync for ColumnRuns<'_, T> {}
+
+// SAFETY: run `i` is the columns `i width .. (i + 1) width`, cut short by the last: runs do not overlap.
+unsafe impl<'a, T: Send> Parts for ColumnRuns<'a, T> {
+    type Part = ColumnsMut<'a, T>;
+
+    fn count(&self) -> usize {
+        self.matrix.columns.div_ceil(self.width)
+    }
+
+    unsafe fn part(&self, i: usize) -> ColumnsMut<'a, T> {
+        let matrix = &self.matrix;
+        let from = i * self.width;
+        assert!(from < matrix.columns, "run {i} of {}", self.count());
+        ColumnsMut {
+            // Inside the first row; of a matrix of no rows nothing is ever read.
+            first: matrix.first.wrapping_add(from),
+            columns: self.width.min(matrix.columns - from),
+            rows: matrix.rows,
+            stride: matrix.stride,
+            matrix: PhantomData,
+        }
     }
 }
 
@@ -132,21 +168,21 @@ pub fn multiply<T: Number>(a: View<'_, T>, b: View<'_, T>, out: &mut ColumnsMut<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::team::Team;
 
     #[test]
     fn products_equal_the_definition() {
         let (m, n, k) = (5, 7, 3);
+        let team = Team::new(2).unwrap();
         let a: Vec<f64> = (0..m * k).map(|i| i as f64 - 4.0).collect();
         let b: Vec<f64> = (0..n * k).map(|i| (i * i % 11) as f64).collect();
         for width in 1..=n {
             let mut out = vec![1.0; m * n];
-            let mut first = 0;
-            for mut part in ColumnsMut::new(&mut out, m, n).split(width) {
-                let rows = View::new(&b[first * k..], part.columns(), k).transposed();
+            team.for_parts(ColumnsMut::new(&mut out, m, n).runs(width), |i, mut part| {
+                let rows = View::new(&b[i * width * k..], part.columns(), k).transposed();
                 multiply(View::new(&a, m, k), rows, &mut part, true);
                 part.row(2)[0] += 100.0;
-                first += part.columns();
-            }
+            });
             for i in 0..m {
                 for j in 0..n {
                     let mark = if i == 2 && j % width == 0 { 100.0 } else { 0.0 };

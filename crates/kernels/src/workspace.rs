@@ -1,4 +1,4 @@
-//! What kernels need besides their arguments: the instruction set, transforms, and working memory to reuse.
+//! What kernels need besides their arguments: the instruction set, threads, transforms, and working memory to reuse.
 //!
 //! One workspace serves all threads, layers and caches of an engine. Nothing in it belongs to a cache: its bytes
 //! are working memory, not memory of the past.
@@ -12,11 +12,13 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
 use crate::isa::Isa;
+use crate::team::Team;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
 pub struct Workspace {
     isa: Isa,
+    team: Team,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
     pool: Mutex<Vec<Scratch>>,
 }
@@ -44,9 +46,19 @@ pub struct Scratch {
 }
 
 impl Workspace {
-    /// A workspace whose kernels run on `isa`.
+    /// A workspace whose kernels run on `isa`, on the calling thread alone.
     pub fn new(isa: Isa) -> Self {
-        Workspace { isa, transforms: Mutex::default(), pool: Mutex::default() }
+        Workspace::with_team(isa, Team::alone())
+    }
+
+    /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
+    pub fn with_team(isa: Isa, team: Team) -> Self {
+        Workspace { isa, team, transforms: Mutex::default(), pool: Mutex::default() }
+    }
+
+    /// The threads that tasks are shared out over.
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// The instruction set that kernels run on.

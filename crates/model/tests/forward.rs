@@ -34,7 +34,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 fn exact(model: &Model) -> Box<dyn KvCache> {
-    let context = model.cache_context(Isa::detect()).unwrap();
+    let context = model.cache_context(&Workspace::new(Isa::detect())).unwrap();
     "exact:f32".parse::<CacheKind>().unwrap().build(&context, None).unwrap()
 }
 
@@ -166,7 +166,7 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn value_errors_are_weighed_by_the_output_projection() {
     let (model, _, _folder) = model("llama");
-    let context = model.cache_context(Isa::detect()).unwrap();
+    let context = model.cache_context(&Workspace::new(Isa::detect())).unwrap();
     let tensors = RandomModel::llama().tensors();
     let projection = tensors.iter().find(|t| t.name == "model.layers.1.self_attn.o_proj.weight").unwrap();
     // 6 query heads of 8 dims share 2 key/value heads: dim 3 of head 1 meets the columns of heads 3, 4, 5.

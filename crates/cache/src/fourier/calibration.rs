@@ -3,9 +3,9 @@
 //! Run the model over text with a [`crate::TraceCache`] whose observer is [`Calibration::observe`]; losses add up over
 //! sequences; [`Calibration::plan`] chooses within the budget.
 
+use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::workspace::Workspace;
 use fourier_kv_spectral::period::usable_harmonics;
-use rayon::prelude::*;
 
 use super::budget::{count, shares};
 use super::choice::{cheapest, dim_weights};
@@ -57,7 +57,8 @@ impl Calibration {
         let transforms = workspace.transforms(settings.period_for(middle));
         let harmonics = usable_harmonics(settings.harmonics, transforms.fft.period());
         let layer = &mut heads[trace.layer * shape.kv_heads..][..shape.kv_heads];
-        layer.par_iter_mut().enumerate().for_each(|(g, sums)| {
+        workspace.team().for_parts(Chunks::new(layer, 1), |g, sums| {
+            let sums = &mut sums[0];
             let (keys, values) = weights(settings, context, trace, g);
             for (side, rows, weights, sums) in [
                 (Side::Keys, trace.keys(g), keys, &mut sums.keys),

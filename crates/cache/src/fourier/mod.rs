@@ -39,7 +39,7 @@ pub mod track;
 use std::sync::Arc;
 
 use fourier_kv_kernels::element::Element;
-use rayon::prelude::*;
+use fourier_kv_kernels::parts::Chunks;
 
 pub use settings::{Band, FourierSettings, Rank};
 pub(crate) use size::expected_bytes;
@@ -84,9 +84,9 @@ impl<S: Element, C: Element> FourierCache<S, C> {
 
     fn settle(&mut self, layer: usize, workspace: &Workspace) {
         let FourierCache { settings, context, plan, layers } = self;
-        let heads = layers[layer].heads.par_iter_mut().enumerate();
-        heads.for_each(|(g, head)| {
-            head.settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
+        let heads = Chunks::new(&mut layers[layer].heads, 1);
+        workspace.team().for_parts(heads, |g, head| {
+            head[0].settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
         });
     }
 }
@@ -150,7 +150,7 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
         check_queries(&queries, shape, out, heads.first().map_or(0, Head::tail_len))?;
         // One row a task when decoding: transforms dominate, and rows share none.
         let rows = if queries.tokens == 1 { 1 } else { rows_a_task(queries.tokens, shape.group()) };
-        for_rows(shape, queries, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
+        for_rows(shape, queries, workspace, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
         Ok(())
     }
 

@@ -7,8 +7,8 @@
 
 use std::hint::black_box;
 
-use rayon::ThreadPool;
-use rayon::prelude::*;
+use fourier_kv_engine::kernels::parts::Chunks;
+use fourier_kv_engine::kernels::team::Team;
 use serde::Serialize;
 
 use super::fastest::fastest;
@@ -36,26 +36,25 @@ pub(crate) struct Bandwidth {
     pub(crate) method: &'static str,
 }
 
-/// Measures with all threads of `pool`.
-pub(super) fn measure(pool: &ThreadPool, memory: Option<&Memory>) -> Bandwidth {
+/// Measures with all threads of `team`.
+pub(super) fn measure(team: &Team, memory: Option<&Memory>) -> Bandwidth {
     let available = memory.map_or(u64::MAX, |memory| memory.available_bytes);
     let words = (BUFFER_BYTES.min(available / MEMORY_SHARE) / 8).max(1) as usize;
-    let threads = pool.current_num_threads();
+    let threads = team.threads();
     let piece = words.div_ceil(threads);
     let source: Vec<u64> = (0..words as u64).collect();
     let mut target = vec![0_u64; words];
     let bytes = (words * 8) as f64;
-    let read = || {
-        let sums = source.par_chunks(piece).map(sum);
-        black_box(sums.reduce(|| 0, u64::wrapping_add));
-    };
-    let read_seconds = pool.install(|| fastest(read));
-    let copy = || {
-        let pairs = target.par_chunks_mut(piece).zip(source.par_chunks(piece));
-        pairs.for_each(|(to, from)| to.copy_from_slice(from));
+    let read_seconds = fastest(|| {
+        team.run(words.div_ceil(piece), &|i| {
+            black_box(sum(&source[i * piece..words.min((i + 1) * piece)]));
+        });
+    });
+    let copy_seconds = fastest(|| {
+        let pieces = Chunks::new(&mut target, piece);
+        team.for_parts(pieces, |i, to| to.copy_from_slice(&source[i * piece..][..to.len()]));
         black_box(&mut target);
-    };
-    let copy_seconds = pool.install(|| fastest(copy));
+    });
     Bandwidth {
         read_bytes_per_second: bytes / read_seconds,
         copy_bytes_per_second: 2.0 * bytes / copy_seconds,

@@ -9,7 +9,7 @@ mod memory;
 mod model_cache;
 mod report;
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use fourier_kv_engine::kernels::team::Team;
 
 use crate::cancel::Cancel;
 use crate::environment::Environment;
@@ -21,7 +21,7 @@ use report::{Choice, Python, Report};
 pub(crate) enum DoctorError {
     /// Threads could not be started.
     #[error("cannot start the threads: {0}")]
-    Threads(#[from] ThreadPoolBuildError),
+    Threads(std::io::Error),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -32,16 +32,16 @@ pub(crate) enum DoctorError {
 /// # Errors
 /// [`DoctorError`]; what the system does not tell is missing from the report instead.
 pub(crate) fn examine(threads: usize, environment: &Environment, cancel: &Cancel) -> Result<Report, DoctorError> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let team = Team::new(threads).map_err(DoctorError::Threads)?;
     let memory = memory::Memory::read();
-    let bandwidth = bandwidth::measure(&pool, memory.as_ref());
+    let bandwidth = bandwidth::measure(&team, memory.as_ref());
     check(cancel)?;
-    let matrix_rate = matrix_rate::measure(&pool);
+    let matrix_rate = matrix_rate::measure(&team);
     check(cancel)?;
     let cpu = cpu::Cpu::read();
     let graphics = graphics::Graphics::read();
     Ok(Report {
-        choices: choices(&cpu, &graphics, &pool),
+        choices: choices(&cpu, &graphics, &team),
         cpu,
         memory,
         bandwidth,
@@ -66,7 +66,7 @@ fn python(environment: &Environment) -> Python {
     Python { python, pip: pip.as_ref().map(Pip::name), pip_version: pip.map(|pip| pip.version) }
 }
 
-fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, pool: &ThreadPool) -> Vec<Choice> {
+fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, team: &Team) -> Vec<Choice> {
     let device_reason = match graphics.nvidia_driver {
         true => "this version computes on the CPU only, so the GPU here is left alone",
         false => "this version computes on the CPU only",
@@ -75,7 +75,7 @@ fn choices(cpu: &cpu::Cpu, graphics: &graphics::Graphics, pool: &ThreadPool) -> 
     let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };
     vec![
         choice("device", "cpu", device_reason),
-        choice("threads", &pool.current_num_threads().to_string(), "--threads, or one a core"),
+        choice("threads", &team.threads().to_string(), "--threads, or one a core"),
         choice("matrix products", instructions, instructions_reason),
     ]
 }

@@ -2,6 +2,7 @@
 
 pub mod exact;
 pub mod fourier;
+pub mod runs;
 pub mod state;
 
 /// Queries of one key/value head's group: `R = heads x tokens` rows of `D`.

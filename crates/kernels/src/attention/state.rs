@@ -113,6 +113,17 @@ impl<'a, T: Number> AttnRowsMut<'a, T> {
         parts.map(|((max, sum), out)| AttnRowsMut { dim, max, sum, out }).collect()
     }
 
+    /// The maxima, the sums and the outputs, each of all rows, with the head dims `D` between rows of the last.
+    pub(super) fn into_slices(self) -> (usize, &'a mut [T], &'a mut [T], &'a mut [T]) {
+        (self.dim, self.max, self.sum, self.out)
+    }
+
+    /// The reverse of [`AttnRowsMut::into_slices`].
+    pub(super) fn from_slices(dim: usize, max: &'a mut [T], sum: &'a mut [T], out: &'a mut [T]) -> Self {
+        debug_assert!(max.len() == sum.len() && max.len() * dim == out.len());
+        AttnRowsMut { dim, max, sum, out }
+    }
+
     /// Makes room for scores up to `score` in row `r`: after it, `exp(s - max)` cannot overflow.
     /// Returns the row's largest score, by which new exponentials are to be shifted.
     #[inline(always)]

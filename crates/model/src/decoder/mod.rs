@@ -8,7 +8,7 @@
 //! **Memory** beyond weights and caches: `4 n width` bytes of residual stream, `4 n D` of rotations, and about
 //! `4 * 512 * (2 width + 2 H D + 2 G D + 2 hidden)` for a tile.
 //!
-//! Runs on the threads of the current rayon pool.
+//! Runs on the workspace's team of threads.
 
 mod batch;
 mod layer;
@@ -19,13 +19,12 @@ use std::sync::Arc;
 
 use fourier_kv_cache::{AttnRows, CacheContext, CacheShape, KvRows, QueryRows};
 use fourier_kv_kernels::activation::swiglu;
-use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::linear::linear;
 use fourier_kv_kernels::norm::rms_norm;
+use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::quant::Matrix;
 use fourier_kv_kernels::rope::{Projected, RopePairs, Rotations, order_heads, order_tokens, rotate_heads};
 use fourier_kv_kernels::workspace::Workspace;
-use rayon::prelude::*;
 
 pub use batch::{ForwardError, LogitRows, Logits, Progress, Sequence};
 use layer::{LayerMatrices, LayerVectors};
@@ -124,10 +123,11 @@ impl Model {
     ///
     /// # Errors
     /// If a weight is missing or damaged.
-    pub fn cache_context(&self, isa: Isa) -> Result<CacheContext, ForwardError> {
+    pub fn cache_context(&self, workspace: &Workspace) -> Result<CacheContext, ForwardError> {
         let mut energy = Vec::with_capacity(self.config.layers * self.config.kv_heads * self.config.head_dim);
         for layer in 0..self.config.layers {
-            energy.extend(output_energy(&self.config, &self.weights.matrix(Role::AttentionOutput(layer))?, isa)?);
+            let projection = self.weights.matrix(Role::AttentionOutput(layer))?;
+            energy.extend(output_energy(&self.config, &projection, workspace)?);
         }
         Ok(CacheContext { shape: Arc::new(self.cache_shape()), output_energy: Arc::new(energy) })
     }
@@ -230,7 +230,7 @@ impl Model {
         let c = &self.config;
         let (vectors, matrices) = (pass.vectors, pass.matrices);
         let residual = &a.residual[tile.rows.start * c.width..tile.rows.end * c.width];
-        norm_rows(pass.workspace.isa(), residual, &vectors.attention_norm, c.norm_eps, &mut a.normed);
+        norm_rows(pass.workspace, residual, &vectors.attention_norm, c.norm_eps, &mut a.normed);
         project(pass, &a.normed, &matrices.query, vectors.query_bias.as_deref(), &mut a.query)?;
         project(pass, &a.normed, &matrices.key, vectors.key_bias.as_deref(), &mut a.key)?;
         project(pass, &a.normed, &matrices.value, vectors.value_bias.as_deref(), &mut a.value)?;
@@ -279,11 +279,11 @@ impl Model {
         let width = self.config.width;
         let residual = &a.residual[tile.rows.start * width..tile.rows.end * width];
         let isa = pass.workspace.isa();
-        norm_rows(isa, residual, &pass.vectors.feed_forward_norm, self.config.norm_eps, &mut a.normed);
+        norm_rows(pass.workspace, residual, &pass.vectors.feed_forward_norm, self.config.norm_eps, &mut a.normed);
         project(pass, &a.normed, &pass.matrices.gate, None, &mut a.gate)?;
         project(pass, &a.normed, &pass.matrices.up, None, &mut a.up)?;
-        let run = PARALLEL_RUN;
-        a.gate.par_chunks_mut(run).zip(a.up.par_chunks(run)).for_each(|(gate, up)| swiglu(isa, gate, up));
+        let (gate, up) = (Chunks::new(&mut a.gate, PARALLEL_RUN), &a.up);
+        pass.workspace.team().for_parts(gate, |i, gate| swiglu(isa, gate, &up[i * PARALLEL_RUN..][..gate.len()]));
         project(pass, &a.gate, &pass.matrices.down, None, &mut a.added)?;
         add(&mut a.residual[tile.rows.start * width..], &a.added);
         Ok(())
@@ -304,7 +304,7 @@ impl Model {
             end += sequence.tokens.len();
             wanted.extend_from_slice(&a.residual[first * width..end * width]);
         }
-        norm_rows(workspace.isa(), &wanted, &self.output_norm, self.config.norm_eps, &mut a.normed);
+        norm_rows(workspace, &wanted, &self.output_norm, self.config.norm_eps, &mut a.normed);
         let mut rows = vec![0.0; wanted.len() / width * vocabulary];
         linear(workspace, &a.normed, &self.weights.matrix(Role::Output)?, None, &mut rows)?;
         Ok(Logits { vocabulary, rows })
@@ -314,10 +314,12 @@ impl Model {
 /// Numbers an element-wise task works on at once.
 const PARALLEL_RUN: usize = 1 << 14;
 
-fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
+fn norm_rows(workspace: &Workspace, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
     out.resize(x.len(), 0.0);
     let run = PARALLEL_RUN.div_ceil(weight.len()) * weight.len();
-    x.par_chunks(run).zip(out.par_chunks_mut(run)).for_each(|(x, out)| rms_norm(isa, x, weight, eps, out));
+    workspace.team().for_parts(Chunks::new(out, run), |i, out| {
+        rms_norm(workspace.isa(), &x[i * run..][..out.len()], weight, eps, out);
+    });
 }
 
 fn project(
