@@ -12,8 +12,13 @@ use fourier_kv_spectral::fft::Fft;
 
 fn main() {
     let isa = Isa::detect();
-    println!("{:>7} {:>9} {:>7} {:>11} {:>11}   (microseconds, best of many, {isa})", "period", "harmonics", "length", "inverse", "forward");
-    for (period, harmonics) in [(4_096, 512), (6_912, 512), (36_864, 512), (147_456, 512), (6_912, 3_457), (36_864, 18_433)] {
+    println!(
+        "{:>7} {:>9} {:>7} {:>11} {:>11}   (microseconds, best of many, {isa})",
+        "period", "harmonics", "length", "inverse", "forward"
+    );
+    for (period, harmonics) in
+        [(4_096, 512), (6_912, 512), (36_864, 512), (147_456, 512), (6_912, 3_457), (36_864, 18_433)]
+    {
         let x: Vec<f32> = (0..period).map(|t| (t as f32 * 0.37).sin()).collect();
         let mut spectrum = vec![0.5f32; 2 * harmonics];
         let mut out = vec![0.0f32; period];

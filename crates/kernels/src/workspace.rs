@@ -13,6 +13,7 @@ use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
 use crate::isa::Isa;
 use crate::team::Team;
+use crate::transform::LaneTransform;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Workspace {
     isa: Isa,
     team: Team,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
+    lane_transforms: Mutex<HashMap<(usize, usize), Arc<LaneTransform<f32>>>>,
+    fourier: Mutex<Vec<FourierScratch<f32>>>,
     pool: Mutex<Vec<Scratch>>,
 }
 
@@ -31,7 +34,6 @@ pub struct Transforms {
     /// Phasors for streaming.
     pub phasors: PhasorTable<f32>,
     last_block: Mutex<Option<Arc<PhasorBlock<f32>>>>,
-    scratch: Mutex<Vec<FourierScratch<f32>>>,
 }
 
 /// Working memory of one task.
@@ -53,7 +55,14 @@ impl Workspace {
 
     /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
     pub fn with_team(isa: Isa, team: Team) -> Self {
-        Workspace { isa, team, transforms: Mutex::default(), pool: Mutex::default() }
+        Workspace {
+            isa,
+            team,
+            transforms: Mutex::default(),
+            lane_transforms: Mutex::default(),
+            fourier: Mutex::default(),
+            pool: Mutex::default(),
+        }
     }
 
     /// The threads that tasks are shared out over.
@@ -79,24 +88,26 @@ impl Workspace {
         let mut known = locked(&self.transforms);
         known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
     }
+
+    /// The lane transforms of a period for the bins `0 .. harmonics`, planned at their first use.
+    pub fn lane_transform(&self, period: usize, harmonics: usize) -> Arc<LaneTransform<f32>> {
+        let mut known = locked(&self.lane_transforms);
+        let plan = || Arc::new(LaneTransform::new(period, harmonics));
+        known.entry((period, harmonics)).or_insert_with(plan).clone()
+    }
+
+    /// Runs `task` with memory for spectral attention that nobody else uses meanwhile.
+    pub fn with_fourier_scratch<R>(&self, task: impl FnOnce(&mut FourierScratch<f32>) -> R) -> R {
+        let mut scratch = locked(&self.fourier).pop().unwrap_or_default();
+        let result = task(&mut scratch);
+        locked(&self.fourier).push(scratch);
+        result
+    }
 }
 
 impl Transforms {
     fn new(period: usize) -> Self {
-        Transforms {
-            fft: Fft::new(period),
-            phasors: PhasorTable::new(period),
-            last_block: Mutex::default(),
-            scratch: Mutex::default(),
-        }
-    }
-
-    /// Runs `task` with transform memory that no other task uses meanwhile.
-    pub fn with_scratch<R>(&self, task: impl FnOnce(&mut FourierScratch<f32>) -> R) -> R {
-        let mut scratch = locked(&self.scratch).pop().unwrap_or_else(|| FourierScratch::new(&self.fft));
-        let result = task(&mut scratch);
-        locked(&self.scratch).push(scratch);
-        result
+        Transforms { fft: Fft::new(period), phasors: PhasorTable::new(period), last_block: Mutex::default() }
     }
 
     /// The phasors of a block of times. Layers ask for the same block one after another: the last one is kept.

@@ -90,7 +90,9 @@ fn every_length_equals_realfft() {
 /// Sizes in use, in `f32` on every instruction set, twice: close to `f64`, and the same bits again.
 #[test]
 fn single_precision_is_close_and_repeats() {
-    for (period, harmonics) in [(4_096, 512), (6_912, 512), (36_864, 512), (36_000, 100), (6_912, 3_457), (147_456, 512)] {
+    for (period, harmonics) in
+        [(4_096, 512), (6_912, 512), (36_864, 512), (36_000, 100), (6_912, 3_457), (147_456, 512)]
+    {
         let (x, spectrum) = (noise(period - period / 9, 1), noise(2 * harmonics, 2));
         let (expected, samples) = by_realfft(period, harmonics, &x, &spectrum);
         let plan = LaneTransform::<f32>::new(period, harmonics);

@@ -1,11 +1,9 @@
 //! A stretch of the middle of one head: up to `P` tokens under one spectrum.
 
-use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::ExactRegion;
-use fourier_kv_kernels::attention::fourier::{FourierRegion, attend_fourier};
-use fourier_kv_kernels::attention::state::AttnRowsMut;
+use fourier_kv_kernels::attention::fourier::FourierRegion;
 use fourier_kv_kernels::element::Element;
-use fourier_kv_kernels::workspace::{Scratch, Transforms, Workspace};
+use fourier_kv_kernels::workspace::{Scratch, Transforms};
 use fourier_kv_spectral::band::PairBand;
 use fourier_kv_spectral::period::usable_harmonics;
 
@@ -105,17 +103,24 @@ impl<S: Element, C: Element> Stretch<S, C> {
         self.tokens += count;
     }
 
-    /// Adds the stretch to the states of the rows of `q`.
-    pub(super) fn attend(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
-        let transforms = workspace.transforms(self.period);
-        let region = FourierRegion {
+    /// Harmonics kept of real signals.
+    pub(super) fn harmonics(&self) -> usize {
+        self.harmonics
+    }
+
+    /// Whether keys are pairs with bands of their own.
+    pub(super) fn has_bands(&self) -> bool {
+        self.bands.is_some()
+    }
+
+    /// As the kernel wants it.
+    pub(super) fn region(&self) -> FourierRegion<'_, f32, S, C> {
+        FourierRegion {
             tokens: self.tokens,
-            harmonics: self.harmonics,
             bands: self.bands.as_deref(),
             keys: self.keys.view(),
             values: self.values.view(),
-        };
-        transforms.with_scratch(|scratch| attend_fourier(workspace.isa(), &transforms.fft, q, &region, scratch, state));
+        }
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn every_row_is_in_one_run_of_its_group() {
         let (team, dim) = (Team::new(2).unwrap(), 3);
-        for (rows, group, run) in [(12, 4, 2), (12, 4, 3), (12, 4, 4), (12, 12, 5), (12, 3, 100), (0, 3, 1), (7, 3, 2)] {
+        for (rows, group, run) in [(12, 4, 2), (12, 4, 3), (12, 4, 4), (12, 12, 5), (12, 3, 100), (0, 3, 1), (7, 3, 2)]
+        {
             let mut state = AttnRows::<f32>::new(rows, dim);
             team.for_parts(state.all().runs(group, run), |_, (g, first, mut states)| {
                 assert!(states.count() <= run && first + states.count() <= group);

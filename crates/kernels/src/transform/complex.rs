@@ -82,14 +82,12 @@ impl<T: Number, L: Lanes<T>> Complex<T, L> {
     #[inline(always)]
     pub(super) fn mul<const CONJ: bool>(self, b: Self) -> Self {
         match CONJ {
-            false => Complex::new(
-                self.im.neg_mul_add(b.im, self.re.mul(b.re)),
-                self.im.mul_add(b.re, self.re.mul(b.im)),
-            ),
-            true => Complex::new(
-                self.im.mul_add(b.im, self.re.mul(b.re)),
-                self.re.neg_mul_add(b.im, self.im.mul(b.re)),
-            ),
+            false => {
+                Complex::new(self.im.neg_mul_add(b.im, self.re.mul(b.re)), self.im.mul_add(b.re, self.re.mul(b.im)))
+            }
+            true => {
+                Complex::new(self.im.mul_add(b.im, self.re.mul(b.re)), self.re.neg_mul_add(b.im, self.im.mul(b.re)))
+            }
         }
     }
 

@@ -56,12 +56,7 @@ impl<T: Number> LaneTransform<T> {
     /// [`LaneTransform::forward`], inside an operation. It asks for the
     /// samples at all multiples of 32 below `P`.
     #[inline(always)]
-    pub(crate) fn forward_in<V: Simd>(
-        &self,
-        out: &mut [T],
-        scratch: &mut LaneScratch<T>,
-        samples: &impl Samples<T>,
-    ) {
+    pub(crate) fn forward_in<V: Simd>(&self, out: &mut [T], scratch: &mut LaneScratch<T>, samples: &impl Samples<T>) {
         self.reserve(scratch);
         let room = 2 * padded(self.harmonics, self.length) / WIDTH;
         let LaneScratch { work, folded: sums, .. } = scratch;

@@ -9,13 +9,7 @@ use crate::simd::{Lanes, Simd, WIDTH};
 impl<T: Number> LaneTransform<T> {
     /// [`LaneTransform::inverse`], inside an operation.
     #[inline(always)]
-    pub(crate) fn inverse_in<V: Simd>(
-        &self,
-        spectrum: &[T],
-        factor: T,
-        out: &mut [T],
-        scratch: &mut LaneScratch<T>,
-    ) {
+    pub(crate) fn inverse_in<V: Simd>(&self, spectrum: &[T], factor: T, out: &mut [T], scratch: &mut LaneScratch<T>) {
         self.reserve(scratch);
         let room = 2 * padded(self.harmonics, self.length) / WIDTH;
         let LaneScratch { work, spectrum: turned, folded } = scratch;

@@ -30,6 +30,7 @@ use crate::number::Number;
 use crate::simd::{Simd, WIDTH};
 use complex::{Complex, Complexes};
 use forward::InOrder;
+pub(crate) use forward::Samples;
 use lane_fft::LaneFft;
 use line::Line;
 
@@ -63,8 +64,8 @@ pub struct LaneScratch<T> {
     folded: Vec<Line<T>>,
 }
 
-/// A batch of 128 `Q` bytes beyond this no longer fits the first-level cache.
-const CACHED: usize = 320;
+/// A batch of 128 `Q` bytes beyond this takes too much of the second-level cache.
+const CACHED: usize = 2_048;
 /// What a transform then costs more.
 const UNCACHED: f64 = 1.4;
 
@@ -203,7 +204,9 @@ fn cheapest_length(period: usize, harmonics: usize) -> Option<usize> {
     let cost = |length: usize| {
         let one = lane_fft::cost(length)? * if length > CACHED { UNCACHED } else { 1.0 };
         let turns = turns(harmonics, length) as f64;
-        Some((2.0 * one * length as f64 + (length as f64 / 2.0 + 1.0) * (20.0 + 27.0 * turns)) * (steps / length) as f64)
+        Some(
+            (2.0 * one * length as f64 + (length as f64 / 2.0 + 1.0) * (20.0 + 27.0 * turns)) * (steps / length) as f64,
+        )
     };
     let lengths = (1..=steps).filter(|&q| steps.is_multiple_of(q));
     let costs = lengths.filter_map(|q| Some((q, cost(q)?)));
