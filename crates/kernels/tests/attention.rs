@@ -237,7 +237,8 @@ fn attend_middle<T: Number, S: Element, C: Element>(
     let full = LaneTransform::new(middle.period, middle.period / 2 + 1);
     let keys = if region.bands.is_some() { &full } else { &values };
     let transforms = FourierTransforms { keys, values: &values };
-    let layer = FourierLayer { heads: 1, queries: &|_| q, regions: &|_| region, beside: &|_, _: AttnRowsMut<'_, T>| {} };
+    let layer =
+        FourierLayer { heads: 1, queries: &|_| q, regions: &|_| region, beside: &|_, _: AttnRowsMut<'_, T>| {} };
     attend_fourier((isa, &Team::alone()), transforms, layer, &mut FourierScratch::default(), state);
 }
 

@@ -1,7 +1,7 @@
 //! The spectral dims' part of the scores of all tokens, for one row.
 
 use super::FourierRegion;
-use super::pairs::contract_pairs;
+use super::pairs::Pairs;
 use super::scratch::{PIECE, Piece, Row, grow};
 use crate::attention::Queries;
 use crate::element::Element;
@@ -36,7 +36,22 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
             offset(query, dims, keys.mean)
         }
     } * q.scale;
-    isa.run(Scores { transform, query, r, region, pieces, factor, row });
+    match region.bands {
+        None => collect(pieces, r, &mut flat_mut(&mut row.spectrum)[..2 * transform.harmonics()]),
+        Some(bands) => {
+            let circle = &mut row.circle[..2 * transform.period()];
+            let half = &mut flat_mut(&mut row.spectrum)[..2 * transform.harmonics()];
+            isa.run(Pairs { query, spectral: keys.spectral, spectra: keys.spectra, bands, circle, half });
+        }
+    }
+    isa.run(Scores { transform, factor, row });
+}
+
+/// Row `r` of all pieces.
+fn collect<T: Number>(pieces: &[Piece<T>], r: usize, spectrum: &mut [T]) {
+    for (to, piece) in spectrum.chunks_mut(PIECE).zip(pieces) {
+        to.copy_from_slice(&flat(&piece.sums[r * PIECE / WIDTH..])[..to.len()]);
+    }
 }
 
 /// `q . mu`: the same for every token.
@@ -44,35 +59,21 @@ fn offset<T: Number>(query: &[T], dims: impl Iterator<Item = usize>, mean: &[T])
     dims.zip(mean).fold(T::zero(), |sum, (d, &mean)| sum + query[d] * mean)
 }
 
-struct Scores<'a, T: Number, S, C> {
+/// The inverse transform.
+struct Scores<'a, T> {
     transform: &'a LaneTransform<T>,
-    query: &'a [T],
-    r: usize,
-    region: &'a FourierRegion<'a, T, S, C>,
-    pieces: &'a [Piece<T>],
     factor: T,
     row: &'a mut Row<T>,
 }
 
-impl<T: Number, S: Element, C: Element> Operation for Scores<'_, T, S, C> {
+impl<T: Number> Operation for Scores<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Scores { transform, query, r, region, pieces, factor, row } = self;
-        let Row { spectrum, circle, scores, transform: scratch, .. } = row;
-        let (period, numbers) = (transform.period(), 2 * transform.harmonics());
-        let spectrum = &mut flat_mut(spectrum)[..numbers];
-        match region.bands {
-            Some(bands) => {
-                contract_pairs::<V, T, S, C>(query, &region.keys, bands, &mut circle[..2 * period], spectrum)
-            }
-            None => {
-                for (to, piece) in spectrum.chunks_mut(PIECE).zip(pieces) {
-                    to.copy_from_slice(&flat(&piece.sums[r * PIECE / WIDTH..])[..to.len()]);
-                }
-            }
-        }
-        transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..period], scratch);
+        let Scores { transform, factor, row } = self;
+        let Row { spectrum, scores, transform: scratch, .. } = row;
+        let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
+        transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch);
     }
 }
