@@ -52,6 +52,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn prefetch<T>(at: &[T], ahead: usize) {
+        // SAFETY: see above; a prefetch reads nothing, so that any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast::<i8>().wrapping_add(ahead)) }
+    }
+    #[inline(always)]
     fn integers(x: i32) -> Integers {
         // SAFETY: see above.
         unsafe { Integers(_mm256_set1_epi32(x), _mm256_set1_epi32(x)) }

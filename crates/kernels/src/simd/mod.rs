@@ -44,6 +44,12 @@ pub trait Simd: Copy + 'static {
     /// Sixteen brain floats.
     fn load_bf16(x: &[bf16; WIDTH]) -> Self::Floats;
 
+    /// Asks for the cache line that begins `ahead` bytes after `at`, wherever that is, before it is needed.
+    #[inline(always)]
+    fn prefetch<T>(at: &[T], ahead: usize) {
+        let _ = (at, ahead);
+    }
+
     /// The same integer sixteen times.
     fn integers(x: i32) -> Self::Integers;
     /// Sixteen bytes, zero to 255.

@@ -12,6 +12,11 @@ use crate::transform::line::Line;
 /// Rows whose sums over four vectors of tokens stay in 32 registers.
 const TILE: usize = 6;
 
+/// Bytes that come from memory together.
+pub(super) const CACHE_LINE: usize = 64;
+/// Bytes between what is computed with and what memory is asked for.
+const AHEAD: usize = 8_192;
+
 /// How many of `left` rows to take together: as few times as possible, about as many each time.
 #[inline(always)]
 pub(super) fn tile(left: usize) -> usize {
@@ -209,6 +214,9 @@ impl<T: Number, S: Element> Blocks<'_, T, S> {
 
 #[inline(always)]
 fn load_column<V: Simd, T: Number, S: Element>(column: &[S; EXACT_BLOCK]) -> [T::Lanes<V>; BLOCK_LINES] {
+    for line in (0..size_of_val(column)).step_by(CACHE_LINE) {
+        V::prefetch(column, AHEAD + line);
+    }
     let (runs, _) = column.as_chunks::<WIDTH>();
     let mut out = [T::Lanes::<V>::splat(T::zero()); BLOCK_LINES];
     for i in 0..BLOCK_LINES {

@@ -1,5 +1,6 @@
 //! Queries times the keys' spectra: `U_n = sum_d q_d X_{n,d}`, for all rows of a head at once.
 
+use super::blocks::{CACHE_LINE, tile};
 use super::scratch::{PIECE, Piece, load_run};
 use super::{FourierRegion, FourierSide};
 use crate::attention::Queries;
@@ -43,7 +44,7 @@ impl<T: Number, C: Element> Operation for Contract<'_, T, C> {
         self.sums[..rows * PIECE / WIDTH].fill(Line::default());
         let mut first = 0;
         while first < rows {
-            let count = super::blocks::tile(rows - first);
+            let count = tile(rows - first);
             match count {
                 1 => self.rows::<V, 1>(first),
                 2 => self.rows::<V, 2>(first),
@@ -69,6 +70,9 @@ impl<T: Number, C: Element> Contract<'_, T, C> {
                 // Where there are fewer, the last once more, times zero.
                 let track = (some + d).min(self.spectral.len() - 1);
                 runs[d] = &self.spectra[track * width + self.first..][..length];
+                for line in (0..size_of_val(runs[d])).step_by(CACHE_LINE) {
+                    V::prefetch(runs[d], DIMS * width * size_of::<C>() + line);
+                }
                 for r in 0..R {
                     let weight = self.q.row(first_row + r)[usize::from(self.spectral[track])];
                     weights[r][d] = T::Lanes::<V>::splat(if some + d == track { weight } else { T::zero() });

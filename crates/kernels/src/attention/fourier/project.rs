@@ -70,6 +70,7 @@ impl<T: Number, C: Element> Project<'_, T, C> {
             for i in 0..self.width.div_ceil(WIDTH) {
                 let mut x = [zero; DIMS];
                 for d in 0..DIMS {
+                    V::prefetch(runs[d], (DIMS * self.width + i * WIDTH) * size_of::<C>());
                     x[d] = load_run::<V, T, C>(runs[d], i);
                 }
                 for r in 0..R {
