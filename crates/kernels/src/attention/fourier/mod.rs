@@ -106,9 +106,6 @@ pub struct FourierLayer<'a, Q, R, B> {
     pub beside: &'a B,
 }
 
-#[doc(hidden)]
-pub static PHASES: [std::sync::Mutex<Vec<f64>>; 6] = [const { std::sync::Mutex::new(Vec::new()) }; 6];
-
 /// Adds the middles to the states of all heads' rows, `[G][rows of a head]`; every row sees all tokens.
 pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
     (isa, team): (Isa, &Team),
@@ -140,16 +137,10 @@ pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
         let chunks = &mut chunks[..layer.heads * sizes.chunks];
         let projections = &mut projections[..layer.heads * sizes.projections];
 
-        let mut t = std::time::Instant::now();
-        let mut lap = |i: usize| {
-            PHASES[i].lock().unwrap().push(t.elapsed().as_secs_f64() * 1e6);
-            t = std::time::Instant::now();
-        };
         team.for_parts(Chunks::new(pieces, 1), |i, piece| {
             let (head, number) = (i / sizes.pieces, i % sizes.pieces);
             contract::run(isa, queries(head), &(layer.regions)(head), number, &mut piece[0]);
         });
-        lap(0);
         let states = state.all().runs(all_rows, all_rows);
         let once = if first == 0 { layer.heads } else { 0 };
         let both = Then::new(states, once, Chunks::new(slots, 1));
@@ -161,25 +152,21 @@ pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
                 scores::run(isa, transforms.keys, queries(head), r, &(layer.regions)(head), pieces, &mut slot[0]);
             }
         });
-        lap(1);
         team.for_parts(Chunks::new(chunks, 1), |i, chunk| {
             let (head, number) = (i / sizes.chunks, i % sizes.chunks);
             let slots = &slots[head * rows..][..rows];
             blocks::run(isa, queries(head), &(layer.regions)(head), slots, number, &mut chunk[0]);
         });
-        lap(2);
         team.for_parts(Chunks::new(slots, 1), |i, slot| {
             let (head, r) = (i / rows, i % rows);
             let chunks = &chunks[head * sizes.chunks..][..sizes.chunks];
             weights::run(isa, transforms.values, (rows, r), &(layer.regions)(head), chunks, &mut slot[0]);
         });
-        lap(3);
         team.for_parts(Chunks::new(projections, 1), |i, projection| {
             let (head, number) = (i / sizes.projections, i % sizes.projections);
             let slots = &slots[head * rows..][..rows];
             project::run(isa, &(layer.regions)(head), slots, number, &mut projection[0]);
         });
-        lap(4);
         for head in 0..layer.heads {
             let region = (layer.regions)(head);
             let projections = &projections[head * sizes.projections..][..sizes.projections];
@@ -188,6 +175,5 @@ pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
                 state.all().row(head * all_rows + first + r).absorb(slot.top + slot.offset, slot.sum, &slot.out);
             }
         }
-        lap(5);
     }
 }
