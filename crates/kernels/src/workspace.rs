@@ -21,7 +21,6 @@ pub struct Workspace {
     isa: Isa,
     team: Team,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
-    lane_transforms: Mutex<HashMap<(usize, usize), Arc<LaneTransform<f32>>>>,
     fourier: Mutex<Vec<FourierScratch<f32>>>,
     pool: Mutex<Vec<Scratch>>,
 }
@@ -29,6 +28,8 @@ pub struct Workspace {
 /// Everything that is computed once a period.
 #[derive(Debug)]
 pub struct Transforms {
+    isa: Isa,
+    lanes: Mutex<HashMap<usize, Arc<LaneTransform<f32>>>>,
     /// Whole-signal transforms.
     pub fft: Fft<f32>,
     /// Phasors for streaming.
@@ -55,14 +56,7 @@ impl Workspace {
 
     /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
     pub fn with_team(isa: Isa, team: Team) -> Self {
-        Workspace {
-            isa,
-            team,
-            transforms: Mutex::default(),
-            lane_transforms: Mutex::default(),
-            fourier: Mutex::default(),
-            pool: Mutex::default(),
-        }
+        Workspace { isa, team, transforms: Mutex::default(), fourier: Mutex::default(), pool: Mutex::default() }
     }
 
     /// The threads that tasks are shared out over.
@@ -86,14 +80,7 @@ impl Workspace {
     /// The transforms of an even period, planned at its first use.
     pub fn transforms(&self, period: usize) -> Arc<Transforms> {
         let mut known = locked(&self.transforms);
-        known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
-    }
-
-    /// The lane transforms of a period for the bins `0 .. harmonics`, planned at their first use.
-    pub fn lane_transform(&self, period: usize, harmonics: usize) -> Arc<LaneTransform<f32>> {
-        let mut known = locked(&self.lane_transforms);
-        let plan = || Arc::new(LaneTransform::new(period, harmonics));
-        known.entry((period, harmonics)).or_insert_with(plan).clone()
+        known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period, self.isa))).clone()
     }
 
     /// Runs `task` with memory for spectral attention that nobody else uses meanwhile.
@@ -106,8 +93,26 @@ impl Workspace {
 }
 
 impl Transforms {
-    fn new(period: usize) -> Self {
-        Transforms { fft: Fft::new(period), phasors: PhasorTable::new(period), last_block: Mutex::default() }
+    fn new(period: usize, isa: Isa) -> Self {
+        Transforms {
+            isa,
+            lanes: Mutex::default(),
+            fft: Fft::new(period),
+            phasors: PhasorTable::new(period),
+            last_block: Mutex::default(),
+        }
+    }
+
+    /// The instruction set that transforms run on.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Transforms for the bins `0 .. harmonics` alone, planned at their first use.
+    pub fn lanes(&self, harmonics: usize) -> Arc<LaneTransform<f32>> {
+        let mut known = locked(&self.lanes);
+        let plan = || Arc::new(LaneTransform::new(self.fft.period(), harmonics));
+        known.entry(harmonics).or_insert_with(plan).clone()
     }
 
     /// The phasors of a block of times. Layers ask for the same block one after another: the last one is kept.

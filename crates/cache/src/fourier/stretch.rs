@@ -139,10 +139,14 @@ fn make_side<S: Element, C: Element>(
     run: Run<'_, S>,
     transforms: &Transforms,
 ) -> SideStore<S, C> {
-    let read = |t: usize, d: usize| run.rows[t * tracking.dim + d].load::<f32>();
+    let read = |d: usize, column: &mut [f32]| {
+        for (x, row) in column.iter_mut().zip(run.rows.chunks_exact(tracking.dim)) {
+            *x = row[d].load();
+        }
+    };
     let mut store = match choice {
         Choice::Given(spectral) => {
-            let mut work = Columns::new(&transforms.fft);
+            let mut work = Columns::new(transforms, harmonics);
             let mut turn = |&number: &u16| {
                 let track = Track { tracking, number: usize::from(number), harmonics };
                 analyse(track, run.count, &read, transforms, &mut work)
