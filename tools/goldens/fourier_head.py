@@ -54,29 +54,29 @@ COMMON = {
 ALL = list(range(8))
 
 SHAPES = {
-    "full period": {"M": 48, "sealed": 48, "P": 48, "N": 8},
-    "short of the period": {"M": 29, "sealed": 29, "P": 48, "N": 8},
+    "full period": {"M": 96, "sealed": 96, "P": 96, "N": 8},
+    "short of the period": {"M": 61, "sealed": 61, "P": 96, "N": 8},
     "odd period": {"M": 40, "sealed": 40, "P": 45, "N": 7},
-    "grown after seal": {"M": 40, "sealed": 17, "P": 48, "N": 8},
-    "grown from nothing": {"M": 12, "sealed": 0, "P": 48, "N": 8},
-    "full spectrum": {"M": 48, "sealed": 48, "P": 48, "N": 25},
+    "grown after seal": {"M": 40, "sealed": 17, "P": 96, "N": 8},
+    "grown from nothing": {"M": 12, "sealed": 0, "P": 96, "N": 8},
+    "full spectrum": {"M": 96, "sealed": 96, "P": 96, "N": 49},
     "full spectrum, odd period, short": {
         "M": 31, "sealed": 31, "P": 45, "N": 23,
     },
-    "one harmonic": {"M": 48, "sealed": 48, "P": 48, "N": 1},
+    "one harmonic": {"M": 96, "sealed": 96, "P": 96, "N": 1},
     "all dims spectral": {
-        "M": 36, "sealed": 36, "P": 40, "N": 6,
+        "M": 56, "sealed": 56, "P": 64, "N": 6,
         "k_spectral": ALL, "v_spectral": ALL,
     },
     "no dims spectral": {
-        "M": 20, "sealed": 20, "P": 24, "N": 4,
+        "M": 20, "sealed": 20, "P": 32, "N": 4,
         "k_spectral": [], "v_spectral": [],
     },
     "middle alone": {
         "M": 29, "sealed": 29, "P": 32, "N": 5, "sink": 0, "window": 0,
     },
-    "empty middle": {"M": 0, "sealed": 0, "P": 48, "N": 8},
-    "one token": {"M": 1, "sealed": 1, "P": 48, "N": 8},
+    "empty middle": {"M": 0, "sealed": 0, "P": 96, "N": 8},
+    "one token": {"M": 1, "sealed": 1, "P": 96, "N": 8},
 }
 
 

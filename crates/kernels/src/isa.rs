@@ -71,7 +71,8 @@ impl Isa {
         self.0
     }
 
-    /// Runs `operation` in code compiled for this instruction set.
+    /// Runs `operation` in code compiled for this instruction set. For all but products of integers that is AVX-512
+    /// without VNNI, where there is VNNI: a copy less to compile of every kernel.
     #[inline]
     pub fn run<O: Operation>(self, operation: O) -> O::Output {
         match self.0 {
@@ -79,15 +80,23 @@ impl Isa {
             // SAFETY: an `Isa` of this level is only made where AVX2, FMA and F16C were detected.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { run_avx2(operation) },
-            // SAFETY: an `Isa` of this level is only made where these AVX-512 parts and all of AVX2's level
+            // SAFETY: an `Isa` of these levels is only made where these AVX-512 parts and all of AVX2's level
             // were detected.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { run_avx512(operation) },
-            // SAFETY: as above, and VNNI.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512Vnni => unsafe { run_avx512_vnni(operation) },
+            Level::Avx512 | Level::Avx512Vnni => unsafe { run_avx512(operation) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => operation.run::<Portable>(),
+        }
+    }
+
+    /// The same for products of integers ([`Simd::dot_pairs`]).
+    #[inline]
+    pub fn run_integers<O: Operation>(self, operation: O) -> O::Output {
+        match self.0 {
+            // SAFETY: an `Isa` of this level is only made where all of [`Level::Avx512`] and VNNI were detected.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => unsafe { run_avx512_vnni(operation) },
+            _ => self.run(operation),
         }
     }
 }

@@ -29,4 +29,5 @@ pub mod rope;
 pub mod simd;
 pub mod team;
 pub mod tile;
+pub mod transform;
 pub mod workspace;

@@ -112,6 +112,41 @@ unsafe impl<P: Parts, const N: usize> Parts for [P; N] {
     }
 }
 
+/// The first parts of one thing, then all parts of another, as `Ok` and `Err`; the others with their numbers.
+#[derive(Debug)]
+pub struct Then<A, B> {
+    first: A,
+    count: usize,
+    second: B,
+}
+
+impl<A: Parts, B: Parts> Then<A, B> {
+    /// At most `count` parts of `first`, then `second`.
+    pub fn new(first: A, count: usize, second: B) -> Self {
+        let count = count.min(first.count());
+        Then { first, count, second }
+    }
+}
+
+// SAFETY: the members' parts do not overlap, and each number is one part of one member.
+unsafe impl<A: Parts, B: Parts> Parts for Then<A, B> {
+    type Part = Result<A::Part, (usize, B::Part)>;
+
+    fn count(&self) -> usize {
+        self.count + self.second.count()
+    }
+
+    unsafe fn part(&self, i: usize) -> Self::Part {
+        if i < self.count {
+            // SAFETY: the number is less than the member's count; the caller does not ask for it twice.
+            return Ok(unsafe { self.first.part(i) });
+        }
+        let number = i - self.count;
+        // SAFETY: likewise.
+        Err((number, unsafe { self.second.part(number) }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +170,19 @@ mod tests {
         assert_eq!(parts.count(), 5);
         team.for_parts(parts, |i, (member, number, chunk)| chunk.fill(100 * i + 10 * member + number));
         assert_eq!((a, c), ([0, 0, 101, 101, 202], [320, 320, 320, 421]));
+    }
+
+    #[test]
+    fn one_after_the_other() {
+        let team = Team::new(2).unwrap();
+        let (mut a, mut b) = ([0; 6], [0; 3]);
+        let parts = Then::new(Chunks::new(&mut a, 2), 2, Chunks::new(&mut b, 2));
+        assert_eq!(parts.count(), 4);
+        team.for_parts(parts, |i, part| match part {
+            Ok(chunk) => chunk.fill(10 + i),
+            Err((number, chunk)) => chunk.fill(100 * i + number),
+        });
+        assert_eq!((a, b), ([10, 10, 11, 11, 0, 0], [200, 200, 301]));
     }
 
     #[test]

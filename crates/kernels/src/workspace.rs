@@ -17,6 +17,7 @@ use crate::matmul::MatmulScratch;
 use crate::quant::activations::Activations;
 use crate::quant::product::ProductScratch;
 use crate::team::Team;
+use crate::transform::LaneTransform;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
@@ -24,18 +25,20 @@ pub struct Workspace {
     isa: Isa,
     team: Team,
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
+    fourier: Mutex<Vec<FourierScratch<f32>>>,
     pool: Mutex<Vec<Scratch>>,
 }
 
 /// Everything that is computed once a period.
 #[derive(Debug)]
 pub struct Transforms {
+    isa: Isa,
+    lanes: Mutex<HashMap<usize, Arc<LaneTransform<f32>>>>,
     /// Whole-signal transforms.
     pub fft: Fft<f32>,
     /// Phasors for streaming.
     pub phasors: PhasorTable<f32>,
     last_block: Mutex<Option<Arc<PhasorBlock<f32>>>>,
-    scratch: Mutex<Vec<FourierScratch<f32>>>,
 }
 
 /// Working memory of one task.
@@ -65,7 +68,7 @@ impl Workspace {
 
     /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
     pub fn with_team(isa: Isa, team: Team) -> Self {
-        Workspace { isa, team, transforms: Mutex::default(), pool: Mutex::default() }
+        Workspace { isa, team, transforms: Mutex::default(), fourier: Mutex::default(), pool: Mutex::default() }
     }
 
     /// The threads that tasks are shared out over.
@@ -93,16 +96,20 @@ impl Workspace {
     pub fn level(&self) {
         // One for each thread, and one for what the caller keeps while its tasks run.
         level(&mut locked(&self.pool), self.team.threads() + 1, Scratch::default, Scratch::buffers);
-        for transforms in locked(&self.transforms).values() {
-            let make = || FourierScratch::new(&transforms.fft);
-            level(&mut locked(&transforms.scratch), self.team.threads(), make, FourierScratch::buffers);
-        }
     }
 
     /// The transforms of an even period, planned at its first use.
     pub fn transforms(&self, period: usize) -> Arc<Transforms> {
         let mut known = locked(&self.transforms);
-        known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period))).clone()
+        known.entry(period).or_insert_with(|| Arc::new(Transforms::new(period, self.isa))).clone()
+    }
+
+    /// Runs `task` with memory for spectral attention that nobody else uses meanwhile.
+    pub fn with_fourier_scratch<R>(&self, task: impl FnOnce(&mut FourierScratch<f32>) -> R) -> R {
+        let mut scratch = locked(&self.fourier).pop().unwrap_or_default();
+        let result = task(&mut scratch);
+        locked(&self.fourier).push(scratch);
+        result
     }
 }
 
@@ -115,21 +122,26 @@ impl Scratch {
 }
 
 impl Transforms {
-    fn new(period: usize) -> Self {
+    fn new(period: usize, isa: Isa) -> Self {
         Transforms {
+            isa,
+            lanes: Mutex::default(),
             fft: Fft::new(period),
             phasors: PhasorTable::new(period),
             last_block: Mutex::default(),
-            scratch: Mutex::default(),
         }
     }
 
-    /// Runs `task` with transform memory that no other task uses meanwhile.
-    pub fn with_scratch<R>(&self, task: impl FnOnce(&mut FourierScratch<f32>) -> R) -> R {
-        let mut scratch = locked(&self.scratch).pop().unwrap_or_else(|| FourierScratch::new(&self.fft));
-        let result = task(&mut scratch);
-        locked(&self.scratch).push(scratch);
-        result
+    /// The instruction set that transforms run on.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Transforms for the bins `0 .. harmonics` alone, planned at their first use.
+    pub fn lanes(&self, harmonics: usize) -> Arc<LaneTransform<f32>> {
+        let mut known = locked(&self.lanes);
+        let plan = || Arc::new(LaneTransform::new(self.fft.period(), harmonics));
+        known.entry(harmonics).or_insert_with(plan).clone()
     }
 
     /// The phasors of a block of times. Layers ask for the same block one after another: the last one is kept.

@@ -5,14 +5,17 @@
 
 use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::{ExactRegion, ExactScratch, Mask, attend_exact};
-use fourier_kv_kernels::attention::fourier::{EXACT_BLOCK, FourierRegion, FourierScratch, FourierSide, attend_fourier};
-use fourier_kv_kernels::attention::state::AttnRows;
+use fourier_kv_kernels::attention::fourier::{
+    EXACT_BLOCK, FourierLayer, FourierRegion, FourierScratch, FourierSide, FourierTransforms, attend_fourier,
+};
+use fourier_kv_kernels::attention::state::{AttnRows, AttnRowsMut};
 use fourier_kv_kernels::element::Element;
 use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::number::Number;
 use fourier_kv_kernels::oracle;
+use fourier_kv_kernels::team::Team;
+use fourier_kv_kernels::transform::LaneTransform;
 use fourier_kv_spectral::band::{PairBand, carrier_bin};
-use fourier_kv_spectral::fft::Fft;
 use fourier_kv_spectral::oracle as spectrum;
 use fourier_kv_spectral::period::{fast_period, usable_harmonics};
 use half::{bf16, f16};
@@ -222,6 +225,23 @@ impl<C: Element> Side<C> {
     }
 }
 
+/// The kernel on one head.
+fn attend_middle<T: Number, S: Element, C: Element>(
+    isa: Isa,
+    middle: &Middle<C>,
+    q: Queries<'_, T>,
+    region: FourierRegion<'_, T, S, C>,
+    state: &mut AttnRows<T>,
+) {
+    let values = LaneTransform::new(middle.period, middle.harmonics);
+    let full = LaneTransform::new(middle.period, middle.period / 2 + 1);
+    let keys = if region.bands.is_some() { &full } else { &values };
+    let transforms = FourierTransforms { keys, values: &values };
+    let layer =
+        FourierLayer { heads: 1, queries: &|_| q, regions: &|_| region, beside: &|_, _: AttnRowsMut<'_, T>| {} };
+    attend_fourier((isa, &Team::alone()), transforms, layer, &mut FourierScratch::default(), state);
+}
+
 /// Sink, middle and window attended by the kernels and merged; what rebuilding gives; and by how much each row's largest
 /// score leads.
 fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
@@ -239,11 +259,9 @@ fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (
     let scale = 1.0 / (dim as f64).sqrt();
 
     let q = Queries { rows: &queries, dim, tokens: shape.rows, first: 0, scale: T::of(scale) };
-    let fft = Fft::<T>::new(middle.period);
     let (key_mean, value_mean) = (cast::<T>(&middle.keys.mean), cast::<T>(&middle.values.mean));
     let region = FourierRegion {
         tokens: middle.tokens,
-        harmonics: middle.harmonics,
         bands: middle.bands.as_deref(),
         keys: FourierSide {
             spectral: &middle.keys.spectral,
@@ -261,7 +279,7 @@ fn run<T: Number>(isa: Isa, shape: &Shape, key_shift: f64, query_size: f64) -> (
         },
     };
     let mut state = AttnRows::new(rows, dim);
-    attend_fourier(isa, &fft, q, &region, &mut FourierScratch::new(&fft), &mut state.all());
+    attend_middle(isa, &middle, q, region, &mut state);
     let mut others = AttnRows::new(rows, dim);
     let exact = ExactRegion { keys: &exact_keys, values: &exact_values };
     attend_exact(isa, q, exact, Mask::None, &mut ExactScratch::default(), &mut others.all());
@@ -429,12 +447,10 @@ fn run_shifted(isa: Isa, shape: &Shape, shift: f64) -> (Vec<f64>, Vec<f64>) {
     let dim = middle.dim;
     let queries: Vec<f32> = cast(&Noise(!shape.seed).vec(4 * dim));
     let q = Queries { rows: &queries, dim, tokens: 2, first: 0, scale: 0.4 };
-    let fft = Fft::<f32>::new(middle.period);
     let mean: Vec<f32> = middle.keys.mean.iter().map(|m| (m + shift) as f32).collect();
     let value_mean = cast::<f32>(&middle.values.mean);
     let region = FourierRegion {
         tokens: middle.tokens,
-        harmonics: middle.harmonics,
         bands: middle.bands.as_deref(),
         keys: FourierSide {
             spectral: &middle.keys.spectral,
@@ -452,7 +468,7 @@ fn run_shifted(isa: Isa, shape: &Shape, shift: f64) -> (Vec<f64>, Vec<f64>) {
         },
     };
     let mut state = AttnRows::new(4, dim);
-    attend_fourier(isa, &fft, q, &region, &mut FourierScratch::new(&fft), &mut state.all());
+    attend_middle(isa, &middle, q, region, &mut state);
     let got = widen(state.finish());
     let expected = (0..4)
         .flat_map(|r| oracle::attend(&widen(q.row(r)), &middle.rebuilt_keys, &middle.rebuilt_values, f64::from(0.4f32)))

@@ -65,7 +65,12 @@ impl Calibration {
                 (Side::Values, trace.values(g), values, &mut sums.values),
             ] {
                 let tracking = Tracking::of(side, settings.band, &shape.rope_frequencies);
-                let read = |t: usize, d: usize| rows[(settings.sink + t) * shape.head_dim + d];
+                let middle_rows = &rows[settings.sink * shape.head_dim..];
+                let read = |d: usize, column: &mut [f32]| {
+                    for (x, row) in column.iter_mut().zip(middle_rows.chunks_exact(shape.head_dim)) {
+                        *x = row[d];
+                    }
+                };
                 let found =
                     losses(tracking, harmonics, middle.min(transforms.fft.period()), &read, &weights, &transforms);
                 for (sum, (_, loss)) in sums.iter_mut().zip(found) {

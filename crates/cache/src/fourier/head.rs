@@ -184,15 +184,17 @@ impl<S: Element, C: Element> Head<S, C> {
         Stretch::new(making, self.tail.first(tokens), &transforms)
     }
 
-    /// Adds the whole past to the states of the rows of `q`.
-    pub(super) fn attend(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
+    /// The stretches of the middle, oldest first.
+    pub(super) fn middle(&self) -> &[Stretch<S, C>] {
+        &self.middle
+    }
+
+    /// Adds the tokens that are held whole, sink and tail, to the states of the rows of `q`.
+    pub(super) fn attend_whole(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
         workspace.with_scratch(|scratch| {
             attend_exact(workspace.isa(), q, self.sink.region(), Mask::None, &mut scratch.exact, state);
             attend_exact(workspace.isa(), q, self.tail.region(), Mask::Causal, &mut scratch.exact, state);
         });
-        for stretch in &self.middle {
-            stretch.attend(q, workspace, state);
-        }
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

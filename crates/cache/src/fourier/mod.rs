@@ -25,6 +25,7 @@
 //! `2 N` numbers a spectral dim (a pair of keys in the carrier band: `4 N - 2`), one number a token and exact dim, in
 //! steps of 64 tokens, and one mean a spectral dim.
 
+mod attend;
 pub mod budget;
 pub mod calibration;
 pub mod choice;
@@ -46,7 +47,7 @@ pub(crate) use size::expected_bytes;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
-use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
+use crate::exact::{check_queries, for_heads};
 use crate::plan::{HeadPlan, Plan};
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use head::{Compression, Head};
@@ -158,9 +159,7 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
         let heads = &self.layers[layer].heads;
         let shape = &self.context.shape;
         check_queries(&queries, shape, out, heads.first().map_or(0, Head::tail_len))?;
-        // One row a task when decoding: transforms dominate, and rows share none.
-        let rows = if queries.tokens == 1 { 1 } else { rows_a_task(queries.tokens, shape.group()) };
-        for_rows(shape, queries, workspace, out, rows, |g, q, state| heads[g].attend(q, workspace, state));
+        attend::attend(heads, shape, queries, workspace, out);
         Ok(())
     }
 

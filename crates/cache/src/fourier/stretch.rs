@@ -1,11 +1,9 @@
 //! A stretch of the middle of one head: up to `P` tokens under one spectrum.
 
-use fourier_kv_kernels::attention::Queries;
 use fourier_kv_kernels::attention::exact::ExactRegion;
-use fourier_kv_kernels::attention::fourier::{FourierRegion, attend_fourier};
-use fourier_kv_kernels::attention::state::AttnRowsMut;
+use fourier_kv_kernels::attention::fourier::FourierRegion;
 use fourier_kv_kernels::element::Element;
-use fourier_kv_kernels::workspace::{Scratch, Transforms, Workspace};
+use fourier_kv_kernels::workspace::{Scratch, Transforms};
 use fourier_kv_spectral::band::PairBand;
 use fourier_kv_spectral::period::usable_harmonics;
 
@@ -123,17 +121,24 @@ impl<S: Element, C: Element> Stretch<S, C> {
         self.tokens += count;
     }
 
-    /// Adds the stretch to the states of the rows of `q`.
-    pub(super) fn attend(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
-        let transforms = workspace.transforms(self.period);
-        let region = FourierRegion {
+    /// Harmonics kept of real signals.
+    pub(super) fn harmonics(&self) -> usize {
+        self.harmonics
+    }
+
+    /// Whether keys are pairs with bands of their own.
+    pub(super) fn has_bands(&self) -> bool {
+        self.bands.is_some()
+    }
+
+    /// As the kernel wants it.
+    pub(super) fn region(&self) -> FourierRegion<'_, f32, S, C> {
+        FourierRegion {
             tokens: self.tokens,
-            harmonics: self.harmonics,
             bands: self.bands.as_deref(),
             keys: self.keys.view(),
             values: self.values.view(),
-        };
-        transforms.with_scratch(|scratch| attend_fourier(workspace.isa(), &transforms.fft, q, &region, scratch, state));
+        }
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {
@@ -152,10 +157,14 @@ fn make_side<S: Element, C: Element>(
     run: Run<'_, S>,
     transforms: &Transforms,
 ) -> SideStore<S, C> {
-    let read = |t: usize, d: usize| run.rows[t * tracking.dim + d].load::<f32>();
+    let read = |d: usize, column: &mut [f32]| {
+        for (x, row) in column.iter_mut().zip(run.rows.chunks_exact(tracking.dim)) {
+            *x = row[d].load();
+        }
+    };
     let mut store = match choice {
         Choice::Given(spectral) => {
-            let mut work = Columns::new(&transforms.fft);
+            let mut work = Columns::new(transforms, harmonics);
             let mut turn = |&number: &u16| {
                 let track = Track { tracking, number: usize::from(number), harmonics };
                 analyse(track, run.count, &read, transforms, &mut work)

@@ -1,8 +1,13 @@
 //! Tracks: what is turned into a spectrum at once, a dim or a rotary pair.
 
+use std::sync::Arc;
+
+use fourier_kv_kernels::isa::Operation;
+use fourier_kv_kernels::simd::Simd;
+use fourier_kv_kernels::transform::{LaneScratch, LaneTransform};
 use fourier_kv_kernels::workspace::Transforms;
 use fourier_kv_spectral::band::{PairBand, carrier_bin};
-use fourier_kv_spectral::fft::{Fft, FftScratch};
+use fourier_kv_spectral::fft::FftScratch;
 
 use super::settings::Band;
 
@@ -70,18 +75,25 @@ pub struct Analysed {
     pub spectrum: Vec<f32>,
 }
 
+/// Reads column `d` of the tokens at hand.
+pub type ReadColumn<'a> = dyn Fn(usize, &mut [f32]) + 'a;
+
 /// Working memory for [`analyse`] and [`error`].
 #[derive(Debug)]
 pub struct Columns {
     columns: [Vec<f32>; 2],
     rebuilt: [Vec<f32>; 2],
+    /// For dims.
+    lanes: (Arc<LaneTransform<f32>>, LaneScratch<f32>),
+    /// For pairs, whose bins lie anywhere.
     fft: FftScratch<f32>,
 }
 
 impl Columns {
-    /// For one period.
-    pub fn new(fft: &Fft<f32>) -> Self {
-        Columns { columns: Default::default(), rebuilt: Default::default(), fft: fft.scratch() }
+    /// For one period and a number of harmonics.
+    pub fn new(transforms: &Transforms, harmonics: usize) -> Self {
+        let lanes = (transforms.lanes(harmonics), LaneScratch::default());
+        Columns { columns: Default::default(), rebuilt: Default::default(), lanes, fft: transforms.fft.scratch() }
     }
 }
 
@@ -92,31 +104,32 @@ pub struct Track<'a> {
     pub tracking: Tracking<'a>,
     /// The track's number.
     pub number: usize,
-    /// Harmonics kept.
+    /// Harmonics kept: those that the [`Columns`] are for.
     pub harmonics: usize,
 }
 
-/// Turns a track of `M` tokens into a spectrum. `read(t, d)` gives the stored numbers.
+/// Turns a track of `M` tokens into a spectrum.
 pub fn analyse(
     track: Track<'_>,
     tokens: usize,
-    read: &dyn Fn(usize, usize) -> f32,
+    read: &ReadColumn<'_>,
     transforms: &Transforms,
     work: &mut Columns,
 ) -> Analysed {
     let (tracking, fft) = (track.tracking, &transforms.fft);
     let mut means = Vec::with_capacity(2);
     for (column, d) in work.columns.iter_mut().zip(tracking.dims(track.number)) {
-        column.clear();
-        column.extend((0..tokens).map(|t| read(t, d)));
-        let mean = column.iter().map(|&x| f64::from(x)).sum::<f64>() / tokens.max(1) as f64;
-        column.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
-        means.push(mean as f32);
+        column.resize(tokens, 0.0);
+        read(d, column);
+        means.push(transforms.isa().run(Centre { column }));
     }
     let mut spectrum = vec![0.0; tracking.width(track.harmonics, fft.period())];
     let [x, y] = &work.columns;
     match tracking.carriers {
-        None => fft.analyse(x, &mut spectrum, &mut work.fft),
+        None => {
+            let (lanes, scratch) = &mut work.lanes;
+            lanes.forward(transforms.isa(), x, &mut spectrum, scratch);
+        }
         Some(_) => {
             let band = tracking.band(track.number, track.harmonics, fft.period());
             fft.analyse_pair(x, y, band, &mut spectrum, &mut work.fft);
@@ -129,15 +142,74 @@ pub fn analyse(
 pub fn error(track: Track<'_>, analysed: &Analysed, transforms: &Transforms, work: &mut Columns) -> f64 {
     let fft = &transforms.fft;
     let tokens = work.columns[0].len();
-    work.rebuilt.iter_mut().for_each(|r| r.resize(tokens, 0.0));
     let [x, y] = &mut work.rebuilt;
     match track.tracking.carriers {
-        None => fft.synthesise(&analysed.spectrum, x, &mut work.fft),
+        None => {
+            let (lanes, scratch) = &mut work.lanes;
+            x.resize(fft.period(), 0.0);
+            let scale = 1.0 / fft.period() as f32;
+            lanes.inverse(transforms.isa(), &analysed.spectrum, scale, x, scratch);
+        }
         Some(_) => {
             let band = track.tracking.band(track.number, track.harmonics, fft.period());
+            x.resize(tokens, 0.0);
+            y.resize(tokens, 0.0);
             fft.synthesise_pair(&analysed.spectrum, band, x, y, &mut work.fft);
         }
     }
     let columns = work.columns.iter().zip(&work.rebuilt).take(analysed.means.len());
-    columns.flat_map(|(c, r)| c.iter().zip(r)).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    columns.map(|(a, b)| transforms.isa().run(SquaredError { a, b: &b[..tokens] })).sum()
+}
+
+/// Independent partial sums: one after another, additions would wait for each other.
+const SUMS: usize = 16;
+
+/// Subtracts the mean of a column, which is returned.
+struct Centre<'a> {
+    column: &'a mut [f32],
+}
+
+impl Operation for Centre<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Simd>(self) -> f32 {
+        let mut sums = [0.0f64; SUMS];
+        let (whole, rest) = self.column.as_chunks::<SUMS>();
+        for some in whole {
+            for i in 0..SUMS {
+                sums[i] += f64::from(some[i]);
+            }
+        }
+        let sum = sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>();
+        let mean = sum / self.column.len().max(1) as f64;
+        for x in self.column {
+            *x = (f64::from(*x) - mean) as f32;
+        }
+        mean as f32
+    }
+}
+
+/// The squared distance of two columns.
+struct SquaredError<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl Operation for SquaredError<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<V: Simd>(self) -> f64 {
+        let mut sums = [0.0f64; SUMS];
+        let ((a, a_rest), (b, b_rest)) = (self.a.as_chunks::<SUMS>(), self.b.as_chunks::<SUMS>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..SUMS {
+                let difference = f64::from(a[i] - b[i]);
+                sums[i] += difference * difference;
+            }
+        }
+        let rest = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(a - b).powi(2));
+        sums.iter().sum::<f64>() + rest.sum::<f64>()
+    }
 }

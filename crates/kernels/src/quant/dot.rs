@@ -60,6 +60,9 @@ pub fn dots(isa: Isa, ty: WeightType, rows: &[u8], x: &[f32], cols: usize, out: 
     }
 }
 
+/// How far ahead of their use weights are asked for, in bytes: the time memory takes, at the rate at which they are used.
+const AHEAD: usize = 2048;
+
 struct Task<'a, 'b> {
     rows: &'a [u8],
     /// A row.
@@ -157,6 +160,9 @@ fn block_sums<V: Simd, B: Block, const R: usize, const N: usize>(
     let mut sums: Sums<V::Floats, R, N> = [[[V::Floats::splat(0.0); 2]; N]; R];
     let count = rows[0].len();
     for b in 0..count {
+        for r in 0..R {
+            V::prefetch(&rows[r][b..], AHEAD);
+        }
         let mut scales = [rows[0][b].scales::<V>(); R];
         let mut blocks = [&rows[0][b]; R];
         for r in 1..R {

@@ -66,14 +66,14 @@ pub fn multiply(
     assert_eq!(x.tokens(), out.rows(), "tokens");
     let task = Task { rows, bytes, x, scratch, out };
     match ty {
-        WeightType::Q8_0 => isa.run(Product::<Q8_0>::of(task)),
-        WeightType::Q4_0 => isa.run(Product::<Q4_0>::of(task)),
-        WeightType::Q4_1 => isa.run(Product::<Q4_1>::of(task)),
-        WeightType::Q5_0 => isa.run(Product::<Q5_0>::of(task)),
-        WeightType::Q5_1 => isa.run(Product::<Q5_1>::of(task)),
-        WeightType::Q4_K => isa.run(Product::<Q4K>::of(task)),
-        WeightType::Q5_K => isa.run(Product::<Q5K>::of(task)),
-        WeightType::Q6_K => isa.run(Product::<Q6K>::of(task)),
+        WeightType::Q8_0 => isa.run_integers(Product::<Q8_0>::of(task)),
+        WeightType::Q4_0 => isa.run_integers(Product::<Q4_0>::of(task)),
+        WeightType::Q4_1 => isa.run_integers(Product::<Q4_1>::of(task)),
+        WeightType::Q5_0 => isa.run_integers(Product::<Q5_0>::of(task)),
+        WeightType::Q5_1 => isa.run_integers(Product::<Q5_1>::of(task)),
+        WeightType::Q4_K => isa.run_integers(Product::<Q4K>::of(task)),
+        WeightType::Q5_K => isa.run_integers(Product::<Q5K>::of(task)),
+        WeightType::Q6_K => isa.run_integers(Product::<Q6K>::of(task)),
         WeightType::F32 | WeightType::F16 | WeightType::BF16 => panic!("{ty} weights are no groups of integers"),
     }
 }

@@ -54,6 +54,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn prefetch<T>(at: &[T], ahead: usize) {
+        // SAFETY: see above; a prefetch reads nothing, so that any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast::<i8>().wrapping_add(ahead)) }
+    }
+    #[inline(always)]
     fn integers(x: i32) -> Integers {
         // SAFETY: see above.
         unsafe { Integers(_mm256_set1_epi32(x), _mm256_set1_epi32(x)) }
@@ -171,6 +176,11 @@ impl Lanes<f32> for Singles {
     fn mul_add(self, b: Self, c: Self) -> Self {
         // SAFETY: see above.
         unsafe { Singles(_mm256_fmadd_ps(self.0, b.0, c.0), _mm256_fmadd_ps(self.1, b.1, c.1)) }
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm256_fnmadd_ps(self.0, b.0, c.0), _mm256_fnmadd_ps(self.1, b.1, c.1)) }
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {

@@ -58,6 +58,11 @@ macro_rules! avx512 {
                 }
             }
             #[inline(always)]
+            fn prefetch<T>(at: &[T], ahead: usize) {
+                // SAFETY: see above; a prefetch reads nothing, so that any address will do.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast::<i8>().wrapping_add(ahead)) }
+            }
+            #[inline(always)]
             fn integers(x: i32) -> Integers {
                 // SAFETY: see above.
                 unsafe { Integers(_mm512_set1_epi32(x)) }
@@ -155,6 +160,11 @@ impl Lanes<f32> for Singles {
         unsafe { Singles(_mm512_fmadd_ps(self.0, b.0, c.0)) }
     }
     #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Singles(_mm512_fnmadd_ps(self.0, b.0, c.0)) }
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         // SAFETY: see above.
         unsafe { Singles(_mm512_max_ps(self.0, other.0)) }
@@ -181,6 +191,32 @@ impl Lanes<f32> for Singles {
         unsafe {
             let half = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));
             super::avx2::sum_of_eight(half)
+        }
+    }
+    #[inline(always)]
+    fn sums(x: [Self; WIDTH]) -> Self {
+        // Each step halves what is left to add of every sum and puts two vectors into one.
+        // SAFETY: see above.
+        unsafe {
+            let mut eighths = [_mm512_setzero_ps(); 8];
+            for i in 0..8 {
+                let (a, b) = (x[i].0, x[i + 8].0);
+                eighths[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b));
+            }
+            let mut quarters = [_mm512_setzero_ps(); 4];
+            for i in 0..4 {
+                let (a, b) = (eighths[i], eighths[i + 4]);
+                quarters[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+            }
+            let mut halves = [_mm512_setzero_ps(); 2];
+            for i in 0..2 {
+                let (a, b) = (quarters[i], quarters[i + 2]);
+                halves[i] = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xEE>(a, b));
+            }
+            let [a, b] = halves;
+            let mixed = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xDD>(a, b));
+            let order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
+            Singles(_mm512_permutexvar_ps(order, mixed))
         }
     }
     #[inline(always)]

@@ -49,6 +49,12 @@ pub trait Simd: Copy + 'static {
     /// Sixteen brain floats.
     fn load_bf16(x: &[bf16; WIDTH]) -> Self::Floats;
 
+    /// Asks for the cache line that begins `ahead` bytes after `at`, wherever that is, before it is needed.
+    #[inline(always)]
+    fn prefetch<T>(at: &[T], ahead: usize) {
+        let _ = (at, ahead);
+    }
+
     /// The same integer sixteen times.
     fn integers(x: i32) -> Self::Integers;
     /// Sixteen bytes, zero to 255.
@@ -89,12 +95,19 @@ pub trait Lanes<T>: Copy {
     fn mul(self, other: Self) -> Self;
     /// `self * b + c`, fused where the instruction set does so.
     fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `c - self * b`, fused where the instruction set does so.
+    fn neg_mul_add(self, b: Self, c: Self) -> Self;
     /// The larger of each; `other` where one is not a number.
     fn max(self, other: Self) -> Self;
     /// `exp` of each, as [`Number::exp`](crate::number::Number::exp).
     fn exp(self) -> Self;
     /// The sum, taken in halves: `i` and `i + 8`, then `i` and `i + 4`, and so on.
     fn sum(self) -> T;
+    /// The sums of sixteen vectors, each as [`Lanes::sum`] takes it.
+    #[inline(always)]
+    fn sums(x: [Self; WIDTH]) -> Self {
+        Self::load(&x.map(Self::sum))
+    }
     /// The largest.
     fn largest(self) -> T;
 }

@@ -135,6 +135,10 @@ impl Lanes<f32> for Singles {
         self.mul(b).add(c)
     }
     #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        c.sub(self.mul(b))
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         Singles(both(self.0, other.0, |a, b| if a > b { a } else { b }))
     }

@@ -27,6 +27,7 @@ impl Operation for All {
             a.mul(b),
             a.max(b),
             a.exp(),
+            sums_of(a, b),
             V::load_f16(&self.a.map(f16::from_f32)),
             V::load_bf16(&self.a.map(bf16::from_f32)),
             V::Floats::load_stored(&self.b),
@@ -52,6 +53,12 @@ impl Operation for All {
     }
 }
 
+/// The sums of sixteen different vectors.
+#[inline(always)]
+fn sums_of<L: Lanes<f32>>(a: L, b: L) -> L {
+    L::sums(std::array::from_fn(|i| a.mul(L::splat(i as f32 - 7.5)).add(b)))
+}
+
 struct Fused([f32; WIDTH]);
 
 impl Operation for Fused {
@@ -63,6 +70,9 @@ impl Operation for Fused {
         let mut out = [0.0; WIDTH];
         x.mul_add(x, V::Floats::splat(-0.25)).store(&mut out);
         assert_eq!(out[5], V::mul_add(self.0[5], self.0[5], -0.25));
+        let mut negated = [0.0; WIDTH];
+        x.neg_mul_add(x, V::Floats::splat(0.25)).store(&mut negated);
+        assert_eq!(negated, out.map(|v| -v));
         out
     }
 }
@@ -78,7 +88,7 @@ fn instruction_sets_agree_with_the_plain_loops() {
         let all = || All { a, b, bytes, pairs };
         let expected = Isa::portable().run(all());
         for isa in Isa::available() {
-            for (i, (x, y)) in isa.run(all()).iter().zip(&expected).enumerate() {
+            for (i, (x, y)) in isa.run_integers(all()).iter().zip(&expected).enumerate() {
                 let near = (x - y).abs() <= 3e-7 * y.abs() && (x == y || i / WIDTH == 4);
                 assert!(near, "case {case}, number {i} on {isa}: {x} for {y}");
             }

@@ -82,6 +82,10 @@ impl Lanes<f64> for Doubles {
         self.mul(b).add(c)
     }
     #[inline(always)]
+    fn neg_mul_add(self, b: Self, c: Self) -> Self {
+        c.sub(self.mul(b))
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         self.with(other, |a, b| if a > b { a } else { b })
     }

@@ -46,51 +46,60 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Simd>(mut self) {
-        // Up to eight rows at a time: so many sums of a run of head dims stay in registers.
-        let rows = self.q.count();
-        let mut first = 0;
-        while first < rows {
-            match rows - first {
-                1 => self.rows::<V, 1>(first),
-                2 => self.rows::<V, 2>(first),
-                3 => self.rows::<V, 3>(first),
-                4 => self.rows::<V, 4>(first),
-                5 => self.rows::<V, 5>(first),
-                6 => self.rows::<V, 6>(first),
-                7 => self.rows::<V, 7>(first),
-                _ => self.rows::<V, 8>(first),
+    fn run<V: Simd>(self) {
+        let Attend { q, region, mask, scratch, state } = self;
+        let tokens = region.keys.len() / q.dim;
+        let most = (0..q.count()).map(|r| seen(q, mask, tokens, r)).max().unwrap_or(0);
+        load_queries::<V, T>(q, scratch);
+        scratch.scores.resize(MOST_ROWS * BLOCK, T::zero());
+        for at in (0..most).step_by(BLOCK) {
+            let part = at * q.dim..(at + BLOCK).min(most) * q.dim;
+            let (keys, values) = (&region.keys[part.clone()], &region.values[part]);
+            let mut block = Block { q, keys, values, scratch, state };
+            let mut first = 0;
+            while first < q.count() {
+                let limit = |r: usize| seen(q, mask, tokens, first + r).saturating_sub(at);
+                let rows = match q.count() - first {
+                    left @ (1 | 2) => left,
+                    4 | 8 => 4,
+                    _ => 3,
+                };
+                match rows {
+                    1 => block.attend::<V, 1>(first, limit),
+                    2 => block.attend::<V, 2>(first, limit),
+                    3 => block.attend::<V, 3>(first, limit),
+                    _ => block.attend::<V, 4>(first, limit),
+                }
+                first += rows;
             }
-            first += 8;
         }
     }
 }
 
-impl<T: Number, S: Element> Attend<'_, '_, T, S> {
-    /// `R` rows from `first` on.
+/// Most rows that are taken at a time: the sums of a run of head dims stay in registers.
+const MOST_ROWS: usize = 4;
+
+/// A block of tokens.
+struct Block<'a, 'b, T, S> {
+    q: Queries<'a, T>,
+    keys: &'a [S],
+    values: &'a [S],
+    scratch: &'a mut Scratch<T>,
+    state: &'a mut AttnRowsMut<'b, T>,
+}
+
+impl<T: Number, S: Element> Block<'_, '_, T, S> {
+    /// `R` rows from `first` on; row `first + r` sees the first `limit(r)` tokens.
     #[inline(always)]
-    fn rows<V: Simd, const R: usize>(&mut self, first: usize) {
+    fn attend<V: Simd, const R: usize>(&mut self, first: usize, limit: impl Fn(usize) -> usize) {
         let dim = self.q.dim;
-        let tokens = self.region.keys.len() / dim;
-        let mut limits = [0; R];
+        let count = self.keys.len() / dim;
+        score::<V, T, S, R>(self.keys, dim, first, self.scratch);
+        let scores = rows_of::<T, R>(&mut self.scratch.scores);
         for r in 0..R {
-            limits[r] = seen(self.q, self.mask, tokens, first + r);
+            weigh::<V, T>(first + r, limit(r).min(count), count, &mut scores[r], self.state);
         }
-        let most = limits.iter().copied().max().unwrap_or(0);
-        load_queries::<V, T>(self.q.slice(first, first + R), self.scratch);
-        self.scratch.scores.resize(R * BLOCK, T::zero());
-        for at in (0..most).step_by(BLOCK) {
-            let count = BLOCK.min(most - at);
-            let keys = &self.region.keys[at * dim..(at + count) * dim];
-            let values = &self.region.values[at * dim..(at + count) * dim];
-            score::<V, T, S, R>(keys, dim, self.scratch);
-            let scores = rows_of::<T, R>(&mut self.scratch.scores);
-            for r in 0..R {
-                let visible = limits[r].saturating_sub(at).min(count);
-                weigh::<V, T>(first + r, visible, count, &mut scores[r], self.state);
-            }
-            accumulate::<V, T, S, R>(values, dim, first, scores, self.state);
-        }
+        accumulate::<V, T, S, R>(self.values, dim, first, scores, self.state);
     }
 }
 
@@ -113,15 +122,20 @@ fn load_queries<V: Simd, T: Number>(q: Queries<'_, T>, scratch: &mut Scratch<T>)
     }
 }
 
-/// `scores[r][t] = q_r . k_t`.
+/// `scores[r][t] = q_(first + r) . k_t`.
 #[inline(always)]
-fn score<V: Simd, T: Number, S: Element, const R: usize>(keys: &[S], dim: usize, scratch: &mut Scratch<T>) {
+fn score<V: Simd, T: Number, S: Element, const R: usize>(
+    keys: &[S],
+    dim: usize,
+    first: usize,
+    scratch: &mut Scratch<T>,
+) {
     let vectors = dim.div_ceil(WIDTH);
     let (all, _) = scratch.queries.as_chunks();
     let scores = rows_of::<T, R>(&mut scratch.scores);
     let mut queries = [&[] as &[[T; WIDTH]]; R];
     for r in 0..R {
-        queries[r] = &all[r * vectors..(r + 1) * vectors];
+        queries[r] = &all[(first + r) * vectors..(first + r + 1) * vectors];
     }
     for (t, key) in keys.chunks_exact(dim).enumerate() {
         let mut sums = [T::Lanes::<V>::splat(T::zero()); R];

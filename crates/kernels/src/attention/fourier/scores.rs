@@ -1,0 +1,79 @@
+//! The spectral dims' part of the scores of all tokens, for one row.
+
+use super::FourierRegion;
+use super::pairs::Pairs;
+use super::scratch::{PIECE, Piece, Row, grow};
+use crate::attention::Queries;
+use crate::element::Element;
+use crate::isa::{Isa, Operation};
+use crate::number::Number;
+use crate::simd::{Simd, WIDTH};
+use crate::transform::LaneTransform;
+use crate::transform::line::{flat, flat_mut};
+
+/// Fills the scores of row `r` of a head, and its offset.
+pub(super) fn run<T: Number, S: Element, C: Element>(
+    isa: Isa,
+    transform: &LaneTransform<T>,
+    q: Queries<'_, T>,
+    r: usize,
+    region: &FourierRegion<'_, T, S, C>,
+    pieces: &[Piece<T>],
+    row: &mut Row<T>,
+) {
+    let keys = &region.keys;
+    let query = q.row(r);
+    if keys.spectral.is_empty() {
+        row.offset = T::zero();
+        return flat_mut(&mut row.scores).fill(T::zero());
+    }
+    let factor = q.scale * T::of(1.0 / transform.period() as f64);
+    row.offset = match region.bands {
+        None => offset(query, keys.spectral.iter().map(|&d| usize::from(d)), keys.mean),
+        Some(_) => {
+            grow(&mut row.circle, 2 * transform.period());
+            let dims = keys.spectral.iter().flat_map(|&i| [usize::from(i), usize::from(i) + query.len() / 2]);
+            offset(query, dims, keys.mean)
+        }
+    } * q.scale;
+    match region.bands {
+        None => collect(pieces, r, &mut flat_mut(&mut row.spectrum)[..2 * transform.harmonics()]),
+        Some(bands) => {
+            let circle = &mut row.circle[..2 * transform.period()];
+            let half = &mut flat_mut(&mut row.spectrum)[..2 * transform.harmonics()];
+            isa.run(Pairs { query, spectral: keys.spectral, spectra: keys.spectra, bands, circle, half });
+        }
+    }
+    isa.run(Scores { transform, factor, row });
+}
+
+/// Row `r` of all pieces.
+fn collect<T: Number>(pieces: &[Piece<T>], r: usize, spectrum: &mut [T]) {
+    for (to, piece) in spectrum.chunks_mut(PIECE).zip(pieces) {
+        to.copy_from_slice(&flat(&piece.sums[r * PIECE / WIDTH..])[..to.len()]);
+    }
+}
+
+/// `q . mu`: the same for every token.
+fn offset<T: Number>(query: &[T], dims: impl Iterator<Item = usize>, mean: &[T]) -> T {
+    dims.zip(mean).fold(T::zero(), |sum, (d, &mean)| sum + query[d] * mean)
+}
+
+/// The inverse transform.
+struct Scores<'a, T> {
+    transform: &'a LaneTransform<T>,
+    factor: T,
+    row: &'a mut Row<T>,
+}
+
+impl<T: Number> Operation for Scores<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Scores { transform, factor, row } = self;
+        let Row { spectrum, scores, transform: scratch, .. } = row;
+        let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
+        transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch);
+    }
+}

@@ -1,0 +1,118 @@
+//! The chunks of one row become one, and its weights a spectrum.
+
+use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row};
+use super::{EXACT_BLOCK, FourierRegion};
+use crate::element::Element;
+use crate::isa::{Isa, Operation};
+use crate::number::Number;
+use crate::simd::{Lanes, Simd, WIDTH};
+use crate::transform::line::flat_mut;
+use crate::transform::{LaneTransform, Samples};
+
+/// Fills the rest of row `r` of `rows` of a head: its largest score, sum, exact dims' outputs, and
+/// `[2][N]` of `w_n F_n / P`, so that a dot product with a stored spectrum is the weighted sum of the signal.
+/// `w_n` counts a bin's mirror: 2, but 1 for the bins `0` and `P/2`, which are their own.
+pub(super) fn run<T: Number, S: Element, C: Element>(
+    isa: Isa,
+    transform: &LaneTransform<T>,
+    (rows, r): (usize, usize),
+    region: &FourierRegion<'_, T, S, C>,
+    chunks: &[Chunk<T>],
+    row: &mut Row<T>,
+) {
+    let values = &region.values;
+    let blocks = region.tokens.div_ceil(EXACT_BLOCK);
+    let chunks = &chunks[..blocks.div_ceil(CHUNK_BLOCKS)];
+    isa.run(Join { rows, r, blocks, dims: values.exact_dims, chunks, row });
+    if !values.spectral.is_empty() {
+        isa.run(Weights { transform, rows, r, blocks, chunks, row });
+    }
+}
+
+struct Join<'a, T> {
+    rows: usize,
+    r: usize,
+    blocks: usize,
+    dims: &'a [u16],
+    chunks: &'a [Chunk<T>],
+    row: &'a mut Row<T>,
+}
+
+impl<T: Number> Operation for Join<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Join { rows, r, blocks, dims, chunks, row } = self;
+        let top = chunks.iter().fold(T::neg_infinity(), |top, c| if c.tops[r] > top { c.tops[r] } else { top });
+        row.top = top;
+        row.sum = T::zero();
+        row.out.fill(T::zero());
+        for chunk in chunks {
+            let factor = Number::exp(chunk.tops[r] - top);
+            row.sum = row.sum + factor * chunk.sums[r].load::<V>().sum();
+            for (d, &dim) in dims.iter().enumerate() {
+                let out = &mut row.out[usize::from(dim)];
+                *out = *out + factor * chunk.outs[d * rows + r].load::<V>().sum();
+            }
+        }
+        for (block, factor) in row.factors[..blocks].iter_mut().enumerate() {
+            let shift = chunks[block / CHUNK_BLOCKS].shifts[block % CHUNK_BLOCKS * rows + r];
+            *factor = Number::exp(shift - top);
+        }
+    }
+}
+
+struct Weights<'a, T> {
+    transform: &'a LaneTransform<T>,
+    rows: usize,
+    r: usize,
+    blocks: usize,
+    chunks: &'a [Chunk<T>],
+    row: &'a mut Row<T>,
+}
+
+impl<T: Number> Operation for Weights<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Weights { transform, rows, r, blocks, chunks, row } = self;
+        let Row { spectrum, transform: scratch, factors, .. } = row;
+        let (harmonics, period) = (transform.harmonics(), transform.period());
+        let weighted = Weighted { rows, r, chunks, factors: &factors[..blocks] };
+        let spectrum = flat_mut(spectrum);
+        spectrum[2 * harmonics..(2 * harmonics).next_multiple_of(WIDTH)].fill(T::zero());
+        transform.forward_in::<V>(&mut spectrum[..2 * harmonics], scratch, &weighted);
+        let both = T::of(2.0 / period as f64);
+        spectrum[..2 * harmonics].iter_mut().for_each(|x| *x = *x * both);
+        for own in [0, period / 2] {
+            if own < harmonics {
+                spectrum[own] = spectrum[own] * T::of(0.5);
+                spectrum[harmonics + own] = T::zero();
+            }
+        }
+    }
+}
+
+/// The weights of one row as a signal.
+struct Weighted<'a, T> {
+    rows: usize,
+    r: usize,
+    chunks: &'a [Chunk<T>],
+    factors: &'a [T],
+}
+
+impl<T: Number> Samples<T> for Weighted<'_, T> {
+    #[inline(always)]
+    fn at<V: Simd>(&self, time: usize) -> [T::Lanes<V>; 2] {
+        let (block, line) = (time / EXACT_BLOCK, time % EXACT_BLOCK / WIDTH);
+        let Some(&factor) = self.factors.get(block) else {
+            return [T::Lanes::<V>::splat(T::zero()); 2];
+        };
+        let factor = T::Lanes::<V>::splat(factor);
+        let at = (block % CHUNK_BLOCKS * self.rows + self.r) * BLOCK_LINES + line;
+        let lines = &self.chunks[block / CHUNK_BLOCKS].weights[at..at + 2];
+        [lines[0].load::<V>().mul(factor), lines[1].load::<V>().mul(factor)]
+    }
+}
