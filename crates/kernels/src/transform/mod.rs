@@ -4,10 +4,10 @@
 //! of `Q`. A batch is one complex transform of length `Q` over `a` in each lane, the two halves as real and imaginary
 //! part, so that a real signal wastes nothing, nothing is shuffled and no bin above `N` is ever touched:
 //!
-//! - **Inverse** ([`inverse`]): `exp(2 pi i n t / P) = exp(2 pi i n (32 j + 16 h) / P) exp(2 pi i n b / P)
+//! - **Inverse** (`inverse`): `exp(2 pi i n t / P) = exp(2 pi i n (32 j + 16 h) / P) exp(2 pi i n b / P)
 //!   exp(2 pi i n a / Q)`. Harmonics are folded onto `Q` bins with their lane's phasor; the transform then gives 32
 //!   consecutive samples a step, in order.
-//! - **Forward** ([`forward`]) is its transpose: the transform, then each kept harmonic is gathered from its bin, its
+//! - **Forward** (`forward`) is its transpose: the transform, then each kept harmonic is gathered from its bin, its
 //!   phasors taken off and the lanes summed.
 //!
 //! Vector instructions a batch: `8 N` to fold, about `14 N + 6 Q` to gather, `3.5 Q log2 Q` for the transform; `J` is

@@ -1,8 +1,9 @@
 //! Working memory of spectral attention: a slot for every task, so that a later run can read what an earlier one wrote.
 
 use super::{EXACT_BLOCK, FourierTransforms, MOST_ROWS};
+use crate::element::Element;
 use crate::number::Number;
-use crate::simd::WIDTH;
+use crate::simd::{Lanes, Simd, WIDTH};
 use crate::transform::LaneScratch;
 use crate::transform::line::Line;
 
@@ -120,7 +121,7 @@ impl<T: Number> FourierScratch<T> {
             grow(&mut row.spectrum, (2 * keys.harmonics().max(values.harmonics())).div_ceil(WIDTH));
             grow(&mut row.scores, blocks * BLOCK_LINES);
             grow(&mut row.factors, blocks);
-            grow(&mut row.out, sizes.dim);
+            row.out.resize(sizes.dim, T::zero());
             keys.reserve(&mut row.transform);
             values.reserve(&mut row.transform);
         }
@@ -131,6 +132,21 @@ impl<T: Number> FourierScratch<T> {
             grow(&mut chunk.queries, sizes.dim * rows);
         }
         slots(&mut self.projections, heads * sizes.projections);
+    }
+}
+
+/// The slots of one call, run by run.
+type Slots<'a, T> = (&'a mut [Piece<T>], &'a mut [Row<T>], &'a mut [Chunk<T>], &'a mut [Projection<T>]);
+
+impl<T> FourierScratch<T> {
+    /// The slots that were reserved.
+    pub(super) fn parts(&mut self, sizes: Sizes) -> Slots<'_, T> {
+        (
+            &mut self.pieces[..sizes.heads * sizes.pieces],
+            &mut self.rows[..sizes.heads * sizes.rows],
+            &mut self.chunks[..sizes.heads * sizes.chunks],
+            &mut self.projections[..sizes.heads * sizes.projections],
+        )
     }
 }
 
@@ -151,11 +167,7 @@ pub(super) fn grow<S: Copy + Default>(all: &mut Vec<S>, count: usize) {
 
 /// Up to sixteen stored numbers, zeros after them.
 #[inline(always)]
-pub(super) fn load_run<V: crate::simd::Simd, T: Number, C: crate::element::Element>(
-    run: &[C],
-    i: usize,
-) -> T::Lanes<V> {
-    use crate::simd::Lanes;
+pub(super) fn load_run<V: Simd, T: Number, C: Element>(run: &[C], i: usize) -> T::Lanes<V> {
     match run[i * WIDTH..].first_chunk::<WIDTH>() {
         Some(whole) => T::Lanes::<V>::load_stored(whole),
         None => {
