@@ -49,7 +49,7 @@ use crate::team::Team;
 use crate::transform::LaneTransform;
 
 pub use scratch::FourierScratch;
-use scratch::{Chunk, Piece, Projection, Row, Sizes};
+use scratch::{Chunk, Piece, Projection, Row, Sizes, TransformPool};
 
 /// Tokens a block of exact dims; see [`FourierSide::exact`].
 pub const EXACT_BLOCK: usize = 64;
@@ -130,9 +130,9 @@ pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
         let rows = MOST_ROWS.min(all_rows - first);
         let queries = |head| queries(head).slice(first, first + rows);
         let sizes = Sizes::new(heads, rows, queries(0).dim, transforms);
-        let runs = Runs { isa, team, transforms, sizes, queries, regions };
-        scratch.reserve(sizes, transforms);
-        let (pieces, slots, chunks, projections) = scratch.parts(sizes);
+        scratch.reserve(sizes, team.threads(), transforms);
+        let (pieces, slots, chunks, projections, pool) = scratch.parts(sizes);
+        let runs = Runs { isa, team, transforms, pool, sizes, queries, regions };
         runs.contract(pieces);
         // What is beside is done once.
         let states = state.all().runs(all_rows, all_rows);
@@ -153,6 +153,7 @@ struct Runs<'a, T, Q, R> {
     isa: Isa,
     team: &'a Team,
     transforms: FourierTransforms<'a, T>,
+    pool: &'a TransformPool<T>,
     sizes: Sizes,
     queries: Q,
     regions: &'a R,
@@ -187,7 +188,7 @@ where
                 let (head, r) = (i / self.sizes.rows, i % self.sizes.rows);
                 let pieces = &pieces[head * self.sizes.pieces..][..self.sizes.pieces];
                 let (q, region) = ((self.queries)(head), (self.regions)(head));
-                scores::run(self.isa, self.transforms.keys, q, r, &region, pieces, &mut slot[0]);
+                scores::run((self.isa, self.transforms.keys, self.pool), q, r, &region, pieces, &mut slot[0]);
             }
         });
     }
@@ -205,7 +206,8 @@ where
             let (head, r) = (i / self.sizes.rows, i % self.sizes.rows);
             let chunks = &chunks[head * self.sizes.chunks..][..self.sizes.chunks];
             let which = (self.sizes.rows, r);
-            weights::run(self.isa, self.transforms.values, which, &(self.regions)(head), chunks, &mut slot[0]);
+            let with = (self.isa, self.transforms.values, self.pool);
+            weights::run(with, which, &(self.regions)(head), chunks, &mut slot[0]);
         });
     }
 

@@ -2,19 +2,18 @@
 
 use super::FourierRegion;
 use super::pairs::Pairs;
-use super::scratch::{PIECE, Piece, Row, grow};
+use super::scratch::{PIECE, Piece, Row, TransformPool, grow};
 use crate::attention::Queries;
 use crate::element::Element;
 use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Simd, WIDTH};
-use crate::transform::LaneTransform;
 use crate::transform::line::{flat, flat_mut};
+use crate::transform::{LaneScratch, LaneTransform};
 
 /// Fills the scores of row `r` of a head, and its offset.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    isa: Isa,
-    transform: &LaneTransform<T>,
+    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
     q: Queries<'_, T>,
     r: usize,
     region: &FourierRegion<'_, T, S, C>,
@@ -44,7 +43,7 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
             isa.run(Pairs { query, spectral: keys.spectral, spectra: keys.spectra, bands, circle, half });
         }
     }
-    isa.run(Scores { transform, factor, row });
+    pool.with(|scratch| isa.run(Scores { transform, factor, scratch, row }));
 }
 
 /// Row `r` of all pieces.
@@ -63,6 +62,7 @@ fn offset<T: Number>(query: &[T], dims: impl Iterator<Item = usize>, mean: &[T])
 struct Scores<'a, T> {
     transform: &'a LaneTransform<T>,
     factor: T,
+    scratch: &'a mut LaneScratch<T>,
     row: &'a mut Row<T>,
 }
 
@@ -71,8 +71,8 @@ impl<T: Number> Operation for Scores<'_, T> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Scores { transform, factor, row } = self;
-        let Row { spectrum, scores, transform: scratch, .. } = row;
+        let Scores { transform, factor, scratch, row } = self;
+        let Row { spectrum, scores, .. } = row;
         let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
         transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch);
     }

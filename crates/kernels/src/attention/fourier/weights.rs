@@ -1,20 +1,19 @@
 //! The chunks of one row become one, and its weights a spectrum.
 
-use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row};
+use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row, TransformPool};
 use super::{EXACT_BLOCK, FourierRegion};
 use crate::element::Element;
 use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
 use crate::transform::line::flat_mut;
-use crate::transform::{LaneTransform, Samples};
+use crate::transform::{LaneScratch, LaneTransform, Samples};
 
 /// Fills the rest of row `r` of `rows` of a head: its largest score, sum, exact dims' outputs, and
 /// `[2][N]` of `w_n F_n / P`, so that a dot product with a stored spectrum is the weighted sum of the signal.
 /// `w_n` counts a bin's mirror: 2, but 1 for the bins `0` and `P/2`, which are their own.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    isa: Isa,
-    transform: &LaneTransform<T>,
+    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
     (rows, r): (usize, usize),
     region: &FourierRegion<'_, T, S, C>,
     chunks: &[Chunk<T>],
@@ -25,7 +24,7 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
     let chunks = &chunks[..blocks.div_ceil(CHUNK_BLOCKS)];
     isa.run(Join { rows, r, blocks, dims: values.exact_dims, chunks, row });
     if !values.spectral.is_empty() {
-        isa.run(Weights { transform, rows, r, blocks, chunks, row });
+        pool.with(|scratch| isa.run(Weights { transform, rows, r, blocks, chunks, scratch, row }));
     }
 }
 
@@ -69,6 +68,7 @@ struct Weights<'a, T> {
     r: usize,
     blocks: usize,
     chunks: &'a [Chunk<T>],
+    scratch: &'a mut LaneScratch<T>,
     row: &'a mut Row<T>,
 }
 
@@ -77,8 +77,8 @@ impl<T: Number> Operation for Weights<'_, T> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Weights { transform, rows, r, blocks, chunks, row } = self;
-        let Row { spectrum, transform: scratch, factors, .. } = row;
+        let Weights { transform, rows, r, blocks, chunks, scratch, row } = self;
+        let Row { spectrum, factors, .. } = row;
         let (harmonics, period) = (transform.harmonics(), transform.period());
         let weighted = Weighted { rows, r, chunks, factors: &factors[..blocks] };
         let spectrum = flat_mut(spectrum);
