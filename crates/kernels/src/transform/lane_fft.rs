@@ -12,6 +12,7 @@ use fourier_kv_spectral::oracle::phasor;
 use super::complex::{Complex, Complexes};
 use super::line::Line;
 use super::radix::{Butterfly, Radix};
+use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::Simd;
 
@@ -69,31 +70,58 @@ impl<T: Number> LaneFft<T> {
     }
 
     /// `x_a = sum_k X_k exp(2 pi i k a / Q)`, from bins by position to times in order, in `[Q][2]` lines.
-    #[inline(always)]
-    pub(super) fn inverse<V: Simd>(&self, lines: &mut [Line<T>]) {
-        let lines = &mut lines[..2 * self.length];
-        let (small, large) = self.steps.split_at(self.small_steps);
-        for part in lines.chunks_exact_mut(2 * self.small_length) {
-            for step in small {
-                step.run::<V, false>(part);
-            }
-        }
-        for step in large {
-            step.run::<V, false>(lines);
-        }
+    pub(super) fn inverse(&self, isa: Isa, lines: &mut [Line<T>]) {
+        isa.run(Inverse { fft: self, lines: &mut lines[..2 * self.length] });
     }
 
     /// `X_k = sum_a x_a exp(-2 pi i k a / Q)`, from times in order to bins by position.
+    pub(super) fn forward(&self, isa: Isa, lines: &mut [Line<T>]) {
+        isa.run(Forward { fft: self, lines: &mut lines[..2 * self.length] });
+    }
+
+    /// The steps that are done part by part, with the lines of a part, and those that are done over everything.
     #[inline(always)]
-    pub(super) fn forward<V: Simd>(&self, lines: &mut [Line<T>]) {
-        let lines = &mut lines[..2 * self.length];
+    fn stages(&self) -> [(&[Step<T>], usize); 2] {
         let (small, large) = self.steps.split_at(self.small_steps);
-        for step in large.iter().rev() {
-            step.run::<V, true>(lines);
+        [(small, 2 * self.small_length), (large, 2 * self.length)]
+    }
+}
+
+struct Inverse<'a, T> {
+    fft: &'a LaneFft<T>,
+    lines: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Inverse<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (steps, length) in self.fft.stages() {
+            for part in self.lines.chunks_exact_mut(length) {
+                for step in steps {
+                    step.run::<V, false>(part);
+                }
+            }
         }
-        for part in lines.chunks_exact_mut(2 * self.small_length) {
-            for step in small.iter().rev() {
-                step.run::<V, true>(part);
+    }
+}
+
+struct Forward<'a, T> {
+    fft: &'a LaneFft<T>,
+    lines: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (steps, length) in self.fft.stages().into_iter().rev() {
+            for part in self.lines.chunks_exact_mut(length) {
+                for step in steps.iter().rev() {
+                    step.run::<V, true>(part);
+                }
             }
         }
     }

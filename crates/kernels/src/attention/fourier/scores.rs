@@ -5,11 +5,11 @@ use super::pairs::Pairs;
 use super::scratch::{PIECE, Piece, Row, TransformPool, grow};
 use crate::attention::Queries;
 use crate::element::Element;
-use crate::isa::{Isa, Operation};
+use crate::isa::Isa;
 use crate::number::Number;
-use crate::simd::{Simd, WIDTH};
+use crate::simd::WIDTH;
+use crate::transform::LaneTransform;
 use crate::transform::line::{flat, flat_mut};
-use crate::transform::{LaneScratch, LaneTransform};
 
 /// Fills the scores of row `r` of a head, and its offset.
 pub(super) fn run<T: Number, S: Element, C: Element>(
@@ -43,7 +43,10 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
             isa.run(Pairs { query, spectral: keys.spectral, spectra: keys.spectra, bands, circle, half });
         }
     }
-    pool.with(|scratch| isa.run(Scores { transform, factor, scratch, row }));
+    let Row { spectrum, scores, .. } = row;
+    let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
+    let scores = &mut flat_mut(scores)[..transform.period()];
+    pool.with(|scratch| transform.inverse(isa, spectrum, factor, scores, scratch));
 }
 
 /// Row `r` of all pieces.
@@ -56,24 +59,4 @@ fn collect<T: Number>(pieces: &[Piece<T>], r: usize, spectrum: &mut [T]) {
 /// `q . mu`: the same for every token.
 fn offset<T: Number>(query: &[T], dims: impl Iterator<Item = usize>, mean: &[T]) -> T {
     dims.zip(mean).fold(T::zero(), |sum, (d, &mean)| sum + query[d] * mean)
-}
-
-/// The inverse transform.
-struct Scores<'a, T> {
-    transform: &'a LaneTransform<T>,
-    factor: T,
-    scratch: &'a mut LaneScratch<T>,
-    row: &'a mut Row<T>,
-}
-
-impl<T: Number> Operation for Scores<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Simd>(self) {
-        let Scores { transform, factor, scratch, row } = self;
-        let Row { spectrum, scores, .. } = row;
-        let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
-        transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch);
-    }
 }
