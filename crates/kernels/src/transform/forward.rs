@@ -5,6 +5,7 @@ use fourier_kv_spectral::period::PERIOD_STEP;
 use super::complex::{self, Complex, Complexes};
 use super::line::{Line, flat, flat_mut};
 use super::{LaneScratch, LaneTransform, load_split, padded, turns};
+use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
 
@@ -18,13 +19,13 @@ pub(crate) trait Samples<T: Number> {
 }
 
 /// Samples that stand in order, zeros after them.
-pub(super) struct InOrder<'a, T> {
+struct InOrder<'a, T> {
     whole: &'a [[T; 2 * WIDTH]],
     last: [T; 2 * WIDTH],
 }
 
 impl<'a, T: Number> InOrder<'a, T> {
-    pub(super) fn new(x: &'a [T]) -> Self {
+    fn new(x: &'a [T]) -> Self {
         let (whole, rest) = x.as_chunks();
         let mut last = [T::zero(); 2 * WIDTH];
         last[..rest.len()].copy_from_slice(rest);
@@ -53,24 +54,22 @@ struct Bins<V: Simd, T: Number> {
 }
 
 impl<T: Number> LaneTransform<T> {
-    /// [`LaneTransform::forward`], inside an operation. It asks for the
-    /// samples at all multiples of 32 below `P`.
-    #[inline(always)]
-    pub(crate) fn forward_in<V: Simd>(&self, out: &mut [T], scratch: &mut LaneScratch<T>, samples: &impl Samples<T>) {
+    /// `X_n = sum_t x_t exp(-2 pi i n t / P)` for `n = 0 .. N`, as `[2][N]`, of the samples `0 .. x.len()`, at most `P`.
+    pub fn forward(&self, isa: Isa, x: &[T], out: &mut [T], scratch: &mut LaneScratch<T>) {
+        self.forward_of(isa, &InOrder::new(x), out, scratch);
+    }
+
+    /// [`LaneTransform::forward`] of samples that stand elsewhere: it asks for those at all multiples of 32 below `P`.
+    pub(crate) fn forward_of(&self, isa: Isa, samples: &impl Samples<T>, out: &mut [T], scratch: &mut LaneScratch<T>) {
         self.reserve(scratch);
         let room = 2 * padded(self.harmonics, self.length) / WIDTH;
         let LaneScratch { work, folded: sums, .. } = scratch;
         let (work, sums) = (&mut work[..2 * self.length], &mut sums[..room + 2 * BEFORE / WIDTH]);
         sums.fill(Line::default());
         for batch in (0..self.batches).rev() {
-            self.step_back::<V>(sums);
-            for (a, [re, im]) in work.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                let [first, second] = samples.at::<V>(PERIOD_STEP * (batch + self.batches * a));
-                re.store::<V>(first);
-                im.store::<V>(second);
-            }
-            self.fft.forward::<V>(work);
-            self.gather::<V>(work, sums);
+            isa.run(Take { samples, first: PERIOD_STEP * batch, step: PERIOD_STEP * self.batches, work });
+            self.fft.forward(isa, work);
+            isa.run(Gather { transform: self, work, sums });
         }
         let half = T::of(0.5);
         for (out, sums) in out.chunks_exact_mut(self.harmonics).zip(sums.chunks_exact(sums.len() / 2)) {
@@ -162,5 +161,43 @@ impl<T: Number> LaneTransform<T> {
             false => (BEFORE + self.length * m + bins.first, Complex::new(re, im)),
             true => (BEFORE + self.length * m + 1 - WIDTH - bins.first, Complex::new(re, zero.sub(im))),
         }
+    }
+}
+
+/// The samples of one batch.
+struct Take<'a, T, S> {
+    samples: &'a S,
+    first: usize,
+    step: usize,
+    work: &'a mut [Line<T>],
+}
+
+impl<T: Number, S: Samples<T>> Operation for Take<'_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (a, [re, im]) in self.work.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            let [first, second] = self.samples.at::<V>(self.first + a * self.step);
+            re.store::<V>(first);
+            im.store::<V>(second);
+        }
+    }
+}
+
+/// From the bins of one batch to the harmonics, to which the later batches have come already.
+struct Gather<'a, T> {
+    transform: &'a LaneTransform<T>,
+    work: &'a [Line<T>],
+    sums: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Gather<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        self.transform.step_back::<V>(self.sums);
+        self.transform.gather::<V>(self.work, self.sums);
     }
 }

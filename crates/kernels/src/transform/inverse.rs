@@ -3,25 +3,22 @@
 use super::complex::{self, Complex, Complexes};
 use super::line::{Line, flat, flat_mut};
 use super::{LaneScratch, LaneTransform, load_split, padded, turns};
+use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
 
 impl<T: Number> LaneTransform<T> {
-    /// [`LaneTransform::inverse`], inside an operation.
-    #[inline(always)]
-    pub(crate) fn inverse_in<V: Simd>(&self, spectrum: &[T], factor: T, out: &mut [T], scratch: &mut LaneScratch<T>) {
+    /// `x_t = factor sum_n X_n exp(2 pi i n t / P)` over the bins `-(N-1) ..= N-1` of a real signal, given as `[2][N]`;
+    /// the bin `P/2` counts once. `out` gets all `P` samples. The inverse of [`LaneTransform::forward`] with
+    /// `factor = 1/P`.
+    pub fn inverse(&self, isa: Isa, spectrum: &[T], factor: T, out: &mut [T], scratch: &mut LaneScratch<T>) {
         self.reserve(scratch);
         let room = 2 * padded(self.harmonics, self.length) / WIDTH;
         let LaneScratch { work, spectrum: turned, folded } = scratch;
         let (work, turned, folded) = (&mut work[..2 * self.length], &mut turned[..room], &mut folded[..2 * room]);
-        self.take_in::<V>(spectrum, factor, turned);
         for batch in 0..self.batches {
-            if batch > 0 {
-                self.step_on::<V>(turned);
-            }
-            self.share_out::<V>(turned, folded);
-            self.fold::<V>(folded, work);
-            self.fft.inverse::<V>(work);
+            isa.run(Fold { transform: self, spectrum, factor, batch, turned, folded, work });
+            self.fft.inverse(isa, work);
             let steps = out.chunks_exact_mut(2 * WIDTH).skip(batch).step_by(self.batches);
             for (to, [re, im]) in steps.zip(work.as_chunks::<2>().0) {
                 to[..WIDTH].copy_from_slice(&re.0);
@@ -115,6 +112,31 @@ impl<T: Number> LaneTransform<T> {
                 complex::store::<V, T>(work, self.fft.position(length - k), far);
             }
         }
+    }
+}
+
+/// From the spectrum to the bins of one batch; batches come in order, for each begins with what the last one left.
+struct Fold<'a, T> {
+    transform: &'a LaneTransform<T>,
+    spectrum: &'a [T],
+    factor: T,
+    batch: usize,
+    turned: &'a mut [Line<T>],
+    folded: &'a mut [Line<T>],
+    work: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Fold<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        match self.batch {
+            0 => self.transform.take_in::<V>(self.spectrum, self.factor, self.turned),
+            _ => self.transform.step_on::<V>(self.turned),
+        }
+        self.transform.share_out::<V>(self.turned, self.folded);
+        self.transform.fold::<V>(self.folded, self.work);
     }
 }
 

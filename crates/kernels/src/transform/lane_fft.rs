@@ -4,24 +4,32 @@
 //! [`LaneFft::position`] order and gives times in natural order; the forward transform is the same steps backwards.
 //! Whoever fills in or reads the bins goes by `position`, so nothing is ever reordered.
 //!
-//! Operations: about `3.5 Q log2 Q` vector instructions; memory: each step reads and writes `2 Q` lines once.
+//! Operations: about `3.5 Q log2 Q` vector instructions; memory: each step reads and writes `2 Q` lines once, most of
+//! them in the first-level cache.
 
 use fourier_kv_spectral::oracle::phasor;
 
 use super::complex::{Complex, Complexes};
 use super::line::Line;
 use super::radix::{Butterfly, Radix};
+use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::Simd;
 
 /// Steps that there are, and what each costs a number, in instructions: arithmetic, twiddles and memory.
 const RADICES: [(usize, f64); 6] = [(8, 13.0), (6, 13.6), (5, 14.5), (4, 10.0), (3, 10.7), (2, 7.0)];
 
+/// Length up to which sixteen transforms (128 bytes a number in `f32`) stay in a first-level cache of 48 KiB.
+const CACHED: usize = 300;
+
 /// A plan for one length.
 #[derive(Clone, Debug)]
 pub(super) struct LaneFft<T> {
     length: usize,
     steps: Vec<Step<T>>,
+    /// So many steps, and the length that they lead to, are done part by part while a part is in the first-level cache.
+    small_steps: usize,
+    small_length: usize,
     position: Vec<u32>,
 }
 
@@ -37,15 +45,22 @@ struct Step<T> {
 impl<T: Number> LaneFft<T> {
     /// Plans transforms of `length`; `None` if it has a prime factor other than 2, 3 and 5.
     pub(super) fn new(length: usize) -> Option<Self> {
-        let (_, radices) = cheapest(length)?;
+        let (_, mut radices) = cheapest(length)?;
+        if length > CACHED {
+            // As few steps as possible for what is not in the first-level cache.
+            radices.rotate_left(1);
+        }
         let mut steps = Vec::with_capacity(radices.len());
-        let mut stride = 1;
+        let (mut stride, mut small_steps, mut small_length) = (1, 0, 1);
         for &radix in &radices {
             steps.push(Step::new(radix, stride));
             stride *= radix;
+            if stride <= CACHED {
+                (small_steps, small_length) = (steps.len(), stride);
+            }
         }
         let position = (0..length).map(|k| position(k, length, &radices)).collect();
-        Some(LaneFft { length, steps, position })
+        Some(LaneFft { length, steps, small_steps, small_length, position })
     }
 
     /// Where bin `k` stands: the number of its pair of lines.
@@ -55,20 +70,59 @@ impl<T: Number> LaneFft<T> {
     }
 
     /// `x_a = sum_k X_k exp(2 pi i k a / Q)`, from bins by position to times in order, in `[Q][2]` lines.
-    #[inline(always)]
-    pub(super) fn inverse<V: Simd>(&self, lines: &mut [Line<T>]) {
-        let lines = &mut lines[..2 * self.length];
-        for step in &self.steps {
-            step.run::<V, false>(lines);
-        }
+    pub(super) fn inverse(&self, isa: Isa, lines: &mut [Line<T>]) {
+        isa.run(Inverse { fft: self, lines: &mut lines[..2 * self.length] });
     }
 
     /// `X_k = sum_a x_a exp(-2 pi i k a / Q)`, from times in order to bins by position.
+    pub(super) fn forward(&self, isa: Isa, lines: &mut [Line<T>]) {
+        isa.run(Forward { fft: self, lines: &mut lines[..2 * self.length] });
+    }
+
+    /// The steps that are done part by part, with the lines of a part, and those that are done over everything.
     #[inline(always)]
-    pub(super) fn forward<V: Simd>(&self, lines: &mut [Line<T>]) {
-        let lines = &mut lines[..2 * self.length];
-        for step in self.steps.iter().rev() {
-            step.run::<V, true>(lines);
+    fn stages(&self) -> [(&[Step<T>], usize); 2] {
+        let (small, large) = self.steps.split_at(self.small_steps);
+        [(small, 2 * self.small_length), (large, 2 * self.length)]
+    }
+}
+
+struct Inverse<'a, T> {
+    fft: &'a LaneFft<T>,
+    lines: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Inverse<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (steps, length) in self.fft.stages() {
+            for part in self.lines.chunks_exact_mut(length) {
+                for step in steps {
+                    step.run::<V, false>(part);
+                }
+            }
+        }
+    }
+}
+
+struct Forward<'a, T> {
+    fft: &'a LaneFft<T>,
+    lines: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (steps, length) in self.fft.stages().into_iter().rev() {
+            for part in self.lines.chunks_exact_mut(length) {
+                for step in steps.iter().rev() {
+                    step.run::<V, true>(part);
+                }
+            }
         }
     }
 }

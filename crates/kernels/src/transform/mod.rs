@@ -4,10 +4,10 @@
 //! of `Q`. A batch is one complex transform of length `Q` over `a` in each lane, the two halves as real and imaginary
 //! part, so that a real signal wastes nothing, nothing is shuffled and no bin above `N` is ever touched:
 //!
-//! - **Inverse** ([`inverse`]): `exp(2 pi i n t / P) = exp(2 pi i n (32 j + 16 h) / P) exp(2 pi i n b / P)
+//! - **Inverse** (`inverse`): `exp(2 pi i n t / P) = exp(2 pi i n (32 j + 16 h) / P) exp(2 pi i n b / P)
 //!   exp(2 pi i n a / Q)`. Harmonics are folded onto `Q` bins with their lane's phasor; the transform then gives 32
 //!   consecutive samples a step, in order.
-//! - **Forward** ([`forward`]) is its transpose: the transform, then each kept harmonic is gathered from its bin, its
+//! - **Forward** (`forward`) is its transpose: the transform, then each kept harmonic is gathered from its bin, its
 //!   phasors taken off and the lanes summed.
 //!
 //! Vector instructions a batch: `8 N` to fold, about `14 N + 6 Q` to gather, `3.5 Q log2 Q` for the transform; `J` is
@@ -25,11 +25,9 @@ mod radix;
 use fourier_kv_spectral::oracle::phasor;
 use fourier_kv_spectral::period::PERIOD_STEP;
 
-use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Simd, WIDTH};
 use complex::{Complex, Complexes};
-use forward::InOrder;
 pub(crate) use forward::Samples;
 use lane_fft::LaneFft;
 use line::Line;
@@ -137,18 +135,6 @@ impl<T: Number> LaneTransform<T> {
         self.length
     }
 
-    /// `x_t = factor sum_n X_n exp(2 pi i n t / P)` over the bins `-(N-1) ..= N-1` of a real signal, given as `[2][N]`;
-    /// the bin `P/2` counts once. `out` gets all `P` samples. The inverse of [`LaneTransform::forward`] with
-    /// `factor = 1/P`.
-    pub fn inverse(&self, isa: Isa, spectrum: &[T], factor: T, out: &mut [T], scratch: &mut LaneScratch<T>) {
-        isa.run(Inverse { transform: self, spectrum, factor, out, scratch });
-    }
-
-    /// `X_n = sum_t x_t exp(-2 pi i n t / P)` for `n = 0 .. N`, as `[2][N]`, of the samples `0 .. x.len()`, at most `P`.
-    pub fn forward(&self, isa: Isa, x: &[T], out: &mut [T], scratch: &mut LaneScratch<T>) {
-        isa.run(Forward { transform: self, x, out, scratch });
-    }
-
     /// Makes `scratch` large enough, so that the transforms allocate nothing.
     pub fn reserve(&self, scratch: &mut LaneScratch<T>) {
         let padded = padded(self.harmonics, self.length) / WIDTH;
@@ -211,38 +197,4 @@ fn cheapest_length(period: usize, harmonics: usize) -> Option<usize> {
     let lengths = (1..=steps).filter(|&q| steps.is_multiple_of(q));
     let costs = lengths.filter_map(|q| Some((q, cost(q)?)));
     costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(q, _)| q)
-}
-
-struct Inverse<'a, T> {
-    transform: &'a LaneTransform<T>,
-    spectrum: &'a [T],
-    factor: T,
-    out: &'a mut [T],
-    scratch: &'a mut LaneScratch<T>,
-}
-
-impl<T: Number> Operation for Inverse<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Simd>(self) {
-        self.transform.inverse_in::<V>(self.spectrum, self.factor, self.out, self.scratch);
-    }
-}
-
-struct Forward<'a, T> {
-    transform: &'a LaneTransform<T>,
-    x: &'a [T],
-    out: &'a mut [T],
-    scratch: &'a mut LaneScratch<T>,
-}
-
-impl<T: Number> Operation for Forward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Simd>(self) {
-        let Forward { transform, x, out, scratch } = self;
-        transform.forward_in::<V>(out, scratch, &InOrder::new(x));
-    }
 }

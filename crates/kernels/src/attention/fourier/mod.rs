@@ -12,11 +12,11 @@
 //!
 //! | run | a task is | reads | multiplications |
 //! | --- | --- | --- | --- |
-//! | [`contract`] | 256 coefficients of a head | the keys' spectra | `2 N` a spectral key dim and row |
-//! | [`scores`] | a row | - | an inverse transform |
-//! | [`blocks`] | 1,024 tokens of a head | exact dims, keys and values | `M` an exact dim and row, and `exp` |
-//! | [`weights`] | a row | - | a forward transform |
-//! | [`project`] | 16 spectral value dims of a head | the values' spectra | `2 N` a spectral value dim and row |
+//! | `contract` | 256 coefficients of a head | the keys' spectra | `2 N` a spectral key dim and row |
+//! | `scores` | a row | - | an inverse transform |
+//! | `blocks` | 1,024 tokens of a head | exact dims, keys and values | `M` an exact dim and row, and `exp` |
+//! | `weights` | a row | - | a forward transform |
+//! | `project` | 16 spectral value dims of a head | the values' spectra | `2 N` a spectral value dim and row |
 //!
 //! 32k tokens, 12 query heads, 2 key/value heads of 128 dims, the paper's budget, `bf16`: 7.8 MB of exact dims and
 //! 0.8 MB of spectra against 32.5 MB; 46 million multiplications with exact dims, 24 transforms of 36,864 (each about
@@ -39,6 +39,7 @@ use fourier_kv_spectral::Real;
 use fourier_kv_spectral::band::PairBand;
 
 use crate::attention::Queries;
+use crate::attention::runs::AttnRuns;
 use crate::attention::state::{AttnRows, AttnRowsMut};
 use crate::element::Element;
 use crate::isa::Isa;
@@ -48,7 +49,7 @@ use crate::team::Team;
 use crate::transform::LaneTransform;
 
 pub use scratch::FourierScratch;
-use scratch::Sizes;
+use scratch::{Chunk, Piece, Projection, Row, Sizes, TransformPool};
 
 /// Tokens a block of exact dims; see [`FourierSide::exact`].
 pub const EXACT_BLOCK: usize = 64;
@@ -119,61 +120,102 @@ pub fn attend_fourier<'r, T: Number, S: Element, C: Element>(
     scratch: &mut FourierScratch<T>,
     state: &mut AttnRows<T>,
 ) {
-    let all_rows = (layer.queries)(0).count();
-    let tokens = (layer.regions)(0).tokens;
-    if tokens == 0 {
+    let FourierLayer { heads, queries, regions, beside } = layer;
+    let all_rows = queries(0).count();
+    if regions(0).tokens == 0 {
         let states = state.all().runs(all_rows, all_rows);
-        return team.for_parts(states, |_, (head, _, states)| (layer.beside)(head, states));
+        return team.for_parts(states, |_, (head, _, states)| beside(head, states));
     }
     for first in (0..all_rows).step_by(MOST_ROWS) {
         let rows = MOST_ROWS.min(all_rows - first);
-        let queries = |head| (layer.queries)(head).slice(first, first + rows);
-        let dim = queries(0).dim;
-        let sizes = Sizes::new(layer.heads, rows, dim, transforms);
-        scratch.reserve(sizes, transforms);
-        let FourierScratch { pieces, rows: slots, chunks, projections } = &mut *scratch;
-        let pieces = &mut pieces[..layer.heads * sizes.pieces];
-        let slots = &mut slots[..layer.heads * rows];
-        let chunks = &mut chunks[..layer.heads * sizes.chunks];
-        let projections = &mut projections[..layer.heads * sizes.projections];
-
-        team.for_parts(Chunks::new(pieces, 1), |i, piece| {
-            let (head, number) = (i / sizes.pieces, i % sizes.pieces);
-            contract::run(isa, queries(head), &(layer.regions)(head), number, &mut piece[0]);
-        });
+        let queries = |head| queries(head).slice(first, first + rows);
+        let sizes = Sizes::new(heads, rows, queries(0).dim, transforms);
+        scratch.reserve(sizes, team.threads(), transforms);
+        let (pieces, slots, chunks, projections, pool) = scratch.parts(sizes);
+        let runs = Runs { isa, team, transforms, pool, sizes, queries, regions };
+        runs.contract(pieces);
+        // What is beside is done once.
         let states = state.all().runs(all_rows, all_rows);
-        let once = if first == 0 { layer.heads } else { 0 };
-        let both = Then::new(states, once, Chunks::new(slots, 1));
-        team.for_parts(both, |_, part| match part {
-            Ok((head, _, states)) => (layer.beside)(head, states),
-            Err((i, slot)) => {
-                let (head, r) = (i / rows, i % rows);
-                let pieces = &pieces[head * sizes.pieces..][..sizes.pieces];
-                scores::run(isa, transforms.keys, queries(head), r, &(layer.regions)(head), pieces, &mut slot[0]);
-            }
-        });
-        team.for_parts(Chunks::new(chunks, 1), |i, chunk| {
-            let (head, number) = (i / sizes.chunks, i % sizes.chunks);
-            let slots = &slots[head * rows..][..rows];
-            blocks::run(isa, queries(head), &(layer.regions)(head), slots, number, &mut chunk[0]);
-        });
-        team.for_parts(Chunks::new(slots, 1), |i, slot| {
+        runs.scores(pieces, states, if first == 0 { heads } else { 0 }, beside, slots);
+        runs.blocks(slots, chunks);
+        runs.weights(chunks, slots);
+        runs.project(slots, projections);
+        for (i, slot) in slots.iter_mut().enumerate() {
             let (head, r) = (i / rows, i % rows);
-            let chunks = &chunks[head * sizes.chunks..][..sizes.chunks];
-            weights::run(isa, transforms.values, (rows, r), &(layer.regions)(head), chunks, &mut slot[0]);
-        });
-        team.for_parts(Chunks::new(projections, 1), |i, projection| {
-            let (head, number) = (i / sizes.projections, i % sizes.projections);
-            let slots = &slots[head * rows..][..rows];
-            project::run(isa, &(layer.regions)(head), slots, number, &mut projection[0]);
-        });
-        for head in 0..layer.heads {
-            let region = (layer.regions)(head);
-            let projections = &projections[head * sizes.projections..][..sizes.projections];
-            for (r, slot) in slots[head * rows..][..rows].iter_mut().enumerate() {
-                project::assemble(&region, r, dim, projections, slot);
-                state.all().row(head * all_rows + first + r).absorb(slot.top + slot.offset, slot.sum, &slot.out);
-            }
+            project::assemble(&regions(head), r, &projections[head * sizes.projections..], slot);
+            state.all().row(head * all_rows + first + r).absorb(slot.top + slot.offset, slot.sum, &slot.out);
         }
+    }
+}
+
+/// The runs of tasks, in their order; see the module's head.
+struct Runs<'a, T, Q, R> {
+    isa: Isa,
+    team: &'a Team,
+    transforms: FourierTransforms<'a, T>,
+    pool: &'a TransformPool<T>,
+    sizes: Sizes,
+    queries: Q,
+    regions: &'a R,
+}
+
+impl<'r, T, S, C, Q, R> Runs<'_, T, Q, R>
+where
+    T: Number,
+    S: Element,
+    C: Element,
+    Q: Fn(usize) -> Queries<'r, T> + Sync,
+    R: Fn(usize) -> FourierRegion<'r, T, S, C> + Sync,
+{
+    fn contract(&self, pieces: &mut [Piece<T>]) {
+        self.team.for_parts(Chunks::new(pieces, 1), |i, piece| {
+            let (head, number) = (i / self.sizes.pieces, i % self.sizes.pieces);
+            contract::run(self.isa, (self.queries)(head), &(self.regions)(head), number, &mut piece[0]);
+        });
+    }
+
+    fn scores(
+        &self,
+        pieces: &[Piece<T>],
+        states: AttnRuns<'_, T>,
+        count: usize,
+        beside: &(impl Fn(usize, AttnRowsMut<'_, T>) + Sync),
+        slots: &mut [Row<T>],
+    ) {
+        self.team.for_parts(Then::new(states, count, Chunks::new(slots, 1)), |_, part| match part {
+            Ok((head, _, states)) => beside(head, states),
+            Err((i, slot)) => {
+                let (head, r) = (i / self.sizes.rows, i % self.sizes.rows);
+                let pieces = &pieces[head * self.sizes.pieces..][..self.sizes.pieces];
+                let (q, region) = ((self.queries)(head), (self.regions)(head));
+                scores::run((self.isa, self.transforms.keys, self.pool), q, r, &region, pieces, &mut slot[0]);
+            }
+        });
+    }
+
+    fn blocks(&self, slots: &[Row<T>], chunks: &mut [Chunk<T>]) {
+        self.team.for_parts(Chunks::new(chunks, 1), |i, chunk| {
+            let (head, number) = (i / self.sizes.chunks, i % self.sizes.chunks);
+            let slots = &slots[head * self.sizes.rows..][..self.sizes.rows];
+            blocks::run(self.isa, (self.queries)(head), &(self.regions)(head), slots, number, &mut chunk[0]);
+        });
+    }
+
+    fn weights(&self, chunks: &[Chunk<T>], slots: &mut [Row<T>]) {
+        self.team.for_parts(Chunks::new(slots, 1), |i, slot| {
+            let (head, r) = (i / self.sizes.rows, i % self.sizes.rows);
+            let chunks = &chunks[head * self.sizes.chunks..][..self.sizes.chunks];
+            let which = (self.sizes.rows, r);
+            let with = (self.isa, self.transforms.values, self.pool);
+            weights::run(with, which, &(self.regions)(head), chunks, &mut slot[0]);
+        });
+    }
+
+    fn project(&self, slots: &[Row<T>], projections: &mut [Projection<T>]) {
+        self.team.for_parts(Chunks::new(projections, 1), |i, projection| {
+            let (head, number) = (i / self.sizes.projections, i % self.sizes.projections);
+            let slots = &slots[head * self.sizes.rows..][..self.sizes.rows];
+            project::run(self.isa, &(self.regions)(head), slots, number, &mut projection[0]);
+        });
     }
 }

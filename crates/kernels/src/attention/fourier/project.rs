@@ -1,7 +1,7 @@
 //! The spectra of the weights times the values' spectra, for all rows of a head at once.
 
 use super::scratch::{PROJECTED, Projection, Row, load_run};
-use super::{FourierRegion, FourierSide, MOST_ROWS};
+use super::{FourierRegion, FourierSide};
 use crate::element::Element;
 use crate::isa::{Isa, Operation};
 use crate::number::Number;
@@ -94,11 +94,9 @@ impl<T: Number, C: Element> Project<'_, T, C> {
 pub(super) fn assemble<T: Number, S: Element, C: Element>(
     region: &FourierRegion<'_, T, S, C>,
     r: usize,
-    dim: usize,
     projections: &[Projection<T>],
     row: &mut Row<T>,
 ) {
-    debug_assert!(r < MOST_ROWS && row.out.len() >= dim);
     let products = projections.iter().flat_map(|p| p.out[r].0);
     for ((&dim, &mean), product) in region.values.spectral.iter().zip(region.values.mean).zip(products) {
         row.out[usize::from(dim)] = product + row.sum * mean;

@@ -2,19 +2,18 @@
 
 use super::FourierRegion;
 use super::pairs::Pairs;
-use super::scratch::{PIECE, Piece, Row, grow};
+use super::scratch::{PIECE, Piece, Row, TransformPool, grow};
 use crate::attention::Queries;
 use crate::element::Element;
-use crate::isa::{Isa, Operation};
+use crate::isa::Isa;
 use crate::number::Number;
-use crate::simd::{Simd, WIDTH};
+use crate::simd::WIDTH;
 use crate::transform::LaneTransform;
 use crate::transform::line::{flat, flat_mut};
 
 /// Fills the scores of row `r` of a head, and its offset.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    isa: Isa,
-    transform: &LaneTransform<T>,
+    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
     q: Queries<'_, T>,
     r: usize,
     region: &FourierRegion<'_, T, S, C>,
@@ -44,7 +43,10 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
             isa.run(Pairs { query, spectral: keys.spectral, spectra: keys.spectra, bands, circle, half });
         }
     }
-    isa.run(Scores { transform, factor, row });
+    let Row { spectrum, scores, .. } = row;
+    let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
+    let scores = &mut flat_mut(scores)[..transform.period()];
+    pool.with(|scratch| transform.inverse(isa, spectrum, factor, scores, scratch));
 }
 
 /// Row `r` of all pieces.
@@ -57,23 +59,4 @@ fn collect<T: Number>(pieces: &[Piece<T>], r: usize, spectrum: &mut [T]) {
 /// `q . mu`: the same for every token.
 fn offset<T: Number>(query: &[T], dims: impl Iterator<Item = usize>, mean: &[T]) -> T {
     dims.zip(mean).fold(T::zero(), |sum, (d, &mean)| sum + query[d] * mean)
-}
-
-/// The inverse transform.
-struct Scores<'a, T> {
-    transform: &'a LaneTransform<T>,
-    factor: T,
-    row: &'a mut Row<T>,
-}
-
-impl<T: Number> Operation for Scores<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Simd>(self) {
-        let Scores { transform, factor, row } = self;
-        let Row { spectrum, scores, transform: scratch, .. } = row;
-        let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
-        transform.inverse_in::<V>(spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch);
-    }
 }

@@ -1,8 +1,11 @@
 //! Working memory of spectral attention: a slot for every task, so that a later run can read what an earlier one wrote.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::{EXACT_BLOCK, FourierTransforms, MOST_ROWS};
+use crate::element::Element;
 use crate::number::Number;
-use crate::simd::WIDTH;
+use crate::simd::{Lanes, Simd, WIDTH};
 use crate::transform::LaneScratch;
 use crate::transform::line::Line;
 
@@ -22,6 +25,8 @@ pub struct FourierScratch<T> {
     pub(super) pieces: Vec<Piece<T>>,
     /// `[head][row]`.
     pub(super) rows: Vec<Row<T>>,
+    /// For the transforms that are going on: few, so that they stay in the cores' caches.
+    pub(super) transforms: TransformPool<T>,
     /// `[head][chunk]`.
     pub(super) chunks: Vec<Chunk<T>>,
     /// `[head][projection]`.
@@ -44,7 +49,6 @@ pub(super) struct Row<T> {
     pub(super) circle: Vec<T>,
     /// `[ceil(P / 64)][4]`: the spectral dims' part of the scores.
     pub(super) scores: Vec<Line<T>>,
-    pub(super) transform: LaneScratch<T>,
     /// What was left out of all scores.
     pub(super) offset: T,
     /// The largest score.
@@ -81,6 +85,34 @@ pub(super) struct Projection<T> {
     pub(super) out: [Line<T>; MOST_ROWS],
 }
 
+/// Memory of transforms, one a thread: who comes takes what was used last.
+#[derive(Debug, Default)]
+pub(super) struct TransformPool<T>(Mutex<Vec<LaneScratch<T>>>);
+
+impl<T: Number> TransformPool<T> {
+    /// Makes room for `threads` transforms at a time.
+    fn reserve(&mut self, threads: usize, transforms: FourierTransforms<'_, T>) {
+        let pool = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for scratch in slots(pool, threads) {
+            transforms.keys.reserve(scratch);
+            transforms.values.reserve(scratch);
+        }
+    }
+
+    /// Runs `task` with memory that no other task uses meanwhile.
+    pub(super) fn with<R>(&self, task: impl FnOnce(&mut LaneScratch<T>) -> R) -> R {
+        let mut scratch = self.pool().pop().unwrap_or_default();
+        let result = task(&mut scratch);
+        self.pool().push(scratch);
+        result
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Vec<LaneScratch<T>>> {
+        // A panic elsewhere leaves nothing but memory to write over.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// How many tasks the runs have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -109,7 +141,8 @@ impl Sizes {
 
 impl<T: Number> FourierScratch<T> {
     /// Makes room.
-    pub(super) fn reserve(&mut self, sizes: Sizes, transforms: FourierTransforms<'_, T>) {
+    pub(super) fn reserve(&mut self, sizes: Sizes, threads: usize, transforms: FourierTransforms<'_, T>) {
+        self.transforms.reserve(threads, transforms);
         let FourierTransforms { keys, values } = transforms;
         let (rows, heads) = (sizes.rows, sizes.heads);
         for piece in slots(&mut self.pieces, heads * sizes.pieces) {
@@ -120,9 +153,7 @@ impl<T: Number> FourierScratch<T> {
             grow(&mut row.spectrum, (2 * keys.harmonics().max(values.harmonics())).div_ceil(WIDTH));
             grow(&mut row.scores, blocks * BLOCK_LINES);
             grow(&mut row.factors, blocks);
-            grow(&mut row.out, sizes.dim);
-            keys.reserve(&mut row.transform);
-            values.reserve(&mut row.transform);
+            row.out.resize(sizes.dim, T::zero());
         }
         for chunk in slots(&mut self.chunks, heads * sizes.chunks) {
             grow(&mut chunk.weights, CHUNK_BLOCKS * rows * BLOCK_LINES);
@@ -131,6 +162,23 @@ impl<T: Number> FourierScratch<T> {
             grow(&mut chunk.queries, sizes.dim * rows);
         }
         slots(&mut self.projections, heads * sizes.projections);
+    }
+}
+
+/// The slots of one call, run by run.
+type Slots<'a, T> =
+    (&'a mut [Piece<T>], &'a mut [Row<T>], &'a mut [Chunk<T>], &'a mut [Projection<T>], &'a TransformPool<T>);
+
+impl<T> FourierScratch<T> {
+    /// The slots that were reserved.
+    pub(super) fn parts(&mut self, sizes: Sizes) -> Slots<'_, T> {
+        (
+            &mut self.pieces[..sizes.heads * sizes.pieces],
+            &mut self.rows[..sizes.heads * sizes.rows],
+            &mut self.chunks[..sizes.heads * sizes.chunks],
+            &mut self.projections[..sizes.heads * sizes.projections],
+            &self.transforms,
+        )
     }
 }
 
@@ -151,11 +199,7 @@ pub(super) fn grow<S: Copy + Default>(all: &mut Vec<S>, count: usize) {
 
 /// Up to sixteen stored numbers, zeros after them.
 #[inline(always)]
-pub(super) fn load_run<V: crate::simd::Simd, T: Number, C: crate::element::Element>(
-    run: &[C],
-    i: usize,
-) -> T::Lanes<V> {
-    use crate::simd::Lanes;
+pub(super) fn load_run<V: Simd, T: Number, C: Element>(run: &[C], i: usize) -> T::Lanes<V> {
     match run[i * WIDTH..].first_chunk::<WIDTH>() {
         Some(whole) => T::Lanes::<V>::load_stored(whole),
         None => {

@@ -1,6 +1,6 @@
 //! The chunks of one row become one, and its weights a spectrum.
 
-use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row};
+use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row, TransformPool};
 use super::{EXACT_BLOCK, FourierRegion};
 use crate::element::Element;
 use crate::isa::{Isa, Operation};
@@ -13,8 +13,7 @@ use crate::transform::{LaneTransform, Samples};
 /// `[2][N]` of `w_n F_n / P`, so that a dot product with a stored spectrum is the weighted sum of the signal.
 /// `w_n` counts a bin's mirror: 2, but 1 for the bins `0` and `P/2`, which are their own.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    isa: Isa,
-    transform: &LaneTransform<T>,
+    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
     (rows, r): (usize, usize),
     region: &FourierRegion<'_, T, S, C>,
     chunks: &[Chunk<T>],
@@ -25,7 +24,13 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
     let chunks = &chunks[..blocks.div_ceil(CHUNK_BLOCKS)];
     isa.run(Join { rows, r, blocks, dims: values.exact_dims, chunks, row });
     if !values.spectral.is_empty() {
-        isa.run(Weights { transform, rows, r, blocks, chunks, row });
+        let Row { spectrum, factors, .. } = row;
+        let weighted = Weighted { rows, r, chunks, factors: &factors[..blocks] };
+        let (numbers, rest) = flat_mut(spectrum).split_at_mut(2 * transform.harmonics());
+        let to_whole_vector = numbers.len().next_multiple_of(WIDTH) - numbers.len();
+        rest[..to_whole_vector].fill(T::zero());
+        pool.with(|scratch| transform.forward_of(isa, &weighted, numbers, scratch));
+        count_mirrors(transform, numbers);
     }
 }
 
@@ -63,34 +68,15 @@ impl<T: Number> Operation for Join<'_, T> {
     }
 }
 
-struct Weights<'a, T> {
-    transform: &'a LaneTransform<T>,
-    rows: usize,
-    r: usize,
-    blocks: usize,
-    chunks: &'a [Chunk<T>],
-    row: &'a mut Row<T>,
-}
-
-impl<T: Number> Operation for Weights<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Simd>(self) {
-        let Weights { transform, rows, r, blocks, chunks, row } = self;
-        let Row { spectrum, transform: scratch, factors, .. } = row;
-        let (harmonics, period) = (transform.harmonics(), transform.period());
-        let weighted = Weighted { rows, r, chunks, factors: &factors[..blocks] };
-        let spectrum = flat_mut(spectrum);
-        spectrum[2 * harmonics..(2 * harmonics).next_multiple_of(WIDTH)].fill(T::zero());
-        transform.forward_in::<V>(&mut spectrum[..2 * harmonics], scratch, &weighted);
-        let both = T::of(2.0 / period as f64);
-        spectrum[..2 * harmonics].iter_mut().for_each(|x| *x = *x * both);
-        for own in [0, period / 2] {
-            if own < harmonics {
-                spectrum[own] = spectrum[own] * T::of(0.5);
-                spectrum[harmonics + own] = T::zero();
-            }
+/// `F_n` to `w_n F_n / P`.
+fn count_mirrors<T: Number>(transform: &LaneTransform<T>, spectrum: &mut [T]) {
+    let (harmonics, period) = (transform.harmonics(), transform.period());
+    let both = T::of(2.0 / period as f64);
+    spectrum.iter_mut().for_each(|x| *x = *x * both);
+    for own in [0, period / 2] {
+        if own < harmonics {
+            spectrum[own] = spectrum[own] * T::of(0.5);
+            spectrum[harmonics + own] = T::zero();
         }
     }
 }
