@@ -26,7 +26,7 @@ const LARGEST: f32 = 16_383.0;
 /// One group of a tile of tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TileGroup {
-    /// Two integers of 16 bits each, the first in the lower half.
+    /// Pair `i` is the numbers `i` and `i + 16`, integers of 16 bits, the first in the lower half.
     pub(super) pairs: [[i32; TILE]; PAIRS],
     pub(super) scales: [f32; TILE],
     /// Sums of the activations themselves.
@@ -173,7 +173,7 @@ fn round_group(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
     let mut pairs = [0; PAIRS];
     for i in 0..PAIRS {
         // The lowest bits of a number between 2^23 and 2^24 are an integer's.
-        let (low, high) = (x[2 * i] * inverse + ROUND, x[2 * i + 1] * inverse + ROUND);
+        let (low, high) = (x[i] * inverse + ROUND, x[i + PAIRS] * inverse + ROUND);
         pairs[i] = ((low.to_bits() & 0xFFFF) | (high.to_bits() << 16)) as i32;
     }
     for i in 0..PAIRS {
@@ -202,7 +202,7 @@ mod tests {
                     let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
                     let (scale, sum) = (group.scales[t % TILE], group.sums[t % TILE]);
                     for i in 0..GROUP {
-                        let q = (group.pairs[i / 2][t % TILE] >> (16 * (i % 2))) as i16;
+                        let q = (group.pairs[i % PAIRS][t % TILE] >> (16 * (i / PAIRS))) as i16;
                         let exact = x.get(i).copied().unwrap_or(0.0);
                         assert!((f32::from(q) * scale - exact).abs() <= largest / 32_766.0 * 1.01, "{isa} {t} {g} {i}");
                     }

@@ -161,7 +161,9 @@ fn block_sums<V: Simd, B: Block, const R: usize, const N: usize>(
     let count = rows[0].len();
     for b in 0..count {
         for r in 0..R {
-            V::prefetch(&rows[r][b..], AHEAD);
+            for line in (0..size_of::<B>()).step_by(64) {
+                V::prefetch(&rows[r][b..], AHEAD + line);
+            }
         }
         let mut scales = [rows[0][b].scales::<V>(); R];
         let mut blocks = [&rows[0][b]; R];

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
-use super::layout::{Affine, Block, FourBits, GROUP, each, halves, shifted};
+use super::layout::{Affine, Block, FourBits, GROUP, each, halves, integers_of, shifted};
 use crate::simd::{Lanes, Simd};
 
 /// Eight groups of 32; group `g` lies in the low (`g` even) or high (`g` odd) nibbles of bytes
@@ -41,13 +41,9 @@ pub(super) struct Q6K {
     scale: [u8; 2],
 }
 
-/// Scales and offsets of the eight groups of a [`Q4K`] or [`Q5K`] block: six-bit integers, times the block's own.
+/// Scales, then offsets, of the eight groups of a [`Q4K`] or [`Q5K`] block: six-bit integers, times the block's own.
 #[derive(Clone, Copy)]
-pub(super) struct GroupScales {
-    block: Affine,
-    scales: [u8; 8],
-    offsets: [u8; 8],
-}
+pub(super) struct GroupScales([f32; 16]);
 
 impl GroupScales {
     /// Unpacks the six-bit numbers: byte `g < 4` of `packed` holds scale `g` and byte `4 + g`
@@ -60,27 +56,27 @@ impl GroupScales {
         const TWO: u32 = 0x0303_0303;
         let word = |at: usize| u32::from_le_bytes([packed[at], packed[at + 1], packed[at + 2], packed[at + 3]]);
         let (low, middle, last) = (word(0), word(4), word(8));
-        let both = |a: u32, b: u32| (u64::from(a) | u64::from(b) << 32).to_le_bytes();
-        GroupScales {
-            block: Affine { scale: V::half(f16::from_le_bytes(scale)), offset: -V::half(f16::from_le_bytes(offset)) },
-            scales: both(low & SIX, (last & FOUR) | ((low >> 6 & TWO) << 4)),
-            offsets: both(middle & SIX, (last >> 4 & FOUR) | ((middle >> 6 & TWO) << 4)),
+        let words = [
+            low & SIX,
+            (last & FOUR) | ((low >> 6 & TWO) << 4),
+            middle & SIX,
+            (last >> 4 & FOUR) | ((middle >> 6 & TWO) << 4),
+        ];
+        let mut bytes = [0; 16];
+        for i in 0..4 {
+            bytes[4 * i..4 * i + 4].copy_from_slice(&words[i].to_le_bytes());
         }
+        let (scale, offset) = (V::half(f16::from_le_bytes(scale)), -V::half(f16::from_le_bytes(offset)));
+        let mut by = [scale; 16];
+        by[8..].fill(offset);
+        let mut out = [0.0; 16];
+        V::to_floats(V::load_bytes(&bytes)).mul(V::Floats::load(&by)).store(&mut out);
+        GroupScales(out)
     }
 
     #[inline(always)]
     fn of(&self, g: usize) -> Affine {
-        Affine {
-            scale: self.block.scale * f32::from(self.scales[g]),
-            offset: self.block.offset * f32::from(self.offsets[g]),
-        }
-    }
-
-    /// Integers `q` times the group's six-bit scale: what is left is the block's scale alone.
-    #[inline(always)]
-    fn scaled(&self, q: [u8; GROUP], g: usize) -> ([i16; GROUP], Affine) {
-        let scale = i16::from(self.scales[g]);
-        (each(q, |q| i16::from(q) * scale), Affine { scale: self.block.scale, offset: self.of(g).offset })
+        Affine { scale: self.0[g], offset: self.0[8 + g] }
     }
 }
 
@@ -99,6 +95,15 @@ impl Q4K {
     #[inline(always)]
     fn quants(&self, g: usize) -> [u8; GROUP] {
         each(*self.nibbles(g), |b| (b >> (4 * (g % 2))) & 15)
+    }
+}
+
+impl Q4K {
+    #[inline(always)]
+    fn quant_vectors<V: Simd>(&self, g: usize) -> [V::Integers; 2] {
+        let ([low, high], shift) = (integers_of::<V>(self.nibbles(g)), 4 * (g % 2));
+        let four_bits = V::integers(15);
+        [V::and(shifted::<V>(low, shift), four_bits), V::and(shifted::<V>(high, shift), four_bits)]
     }
 }
 
@@ -128,8 +133,8 @@ impl Block for Q4K {
     }
 
     #[inline(always)]
-    fn integers(&self, scales: &GroupScales, g: usize) -> ([i16; GROUP], Affine) {
-        scales.scaled(self.quants(g), g)
+    fn integers<V: Simd>(&self, scales: &GroupScales, g: usize) -> ([V::Integers; 2], Affine) {
+        (self.quant_vectors::<V>(g), scales.of(g))
     }
 }
 
@@ -144,6 +149,20 @@ impl Q5K {
         let (nibbles, mut out) = (self.nibbles(g), [0; GROUP]);
         for i in 0..GROUP {
             out[i] = ((nibbles[i] >> (4 * (g % 2))) & 15) | (((self.high[i] >> g) & 1) << 4);
+        }
+        out
+    }
+}
+
+impl Q5K {
+    #[inline(always)]
+    fn quant_vectors<V: Simd>(&self, g: usize) -> [V::Integers; 2] {
+        let (nibbles, high) = (integers_of::<V>(self.nibbles(g)), integers_of::<V>(&self.high));
+        let mut out = [V::integers(0); 2];
+        for i in 0..2 {
+            let low = V::and(shifted::<V>(nibbles[i], 4 * (g % 2)), V::integers(15));
+            let fifth = V::and(shifted::<V>(high[i], g), V::integers(1));
+            out[i] = V::or(low, V::shift_left::<4>(fifth));
         }
         out
     }
@@ -166,29 +185,23 @@ impl Block for Q5K {
 
     #[inline(always)]
     fn vectors<V: Simd>(&self, scales: &GroupScales, g: usize) -> [V::Floats; 2] {
-        let by = scales.of(g);
-        let (nibbles, high) = (halves(self.nibbles(g)), halves(&self.high));
-        let mut out = [V::Floats::splat(0.0); 2];
-        for i in 0..2 {
-            let low = V::and(shifted::<V>(V::load_bytes(nibbles[i]), 4 * (g % 2)), V::integers(15));
-            let fifth = V::and(shifted::<V>(V::load_bytes(high[i]), g), V::integers(1));
-            let q = V::to_floats(V::or(low, V::shift_left::<4>(fifth)));
-            out[i] = q.mul_add(V::Floats::splat(by.scale), V::Floats::splat(by.offset));
-        }
-        out
+        let (by, [low, high]) = (scales.of(g), self.quant_vectors::<V>(g));
+        let (scale, offset) = (V::Floats::splat(by.scale), V::Floats::splat(by.offset));
+        [V::to_floats(low).mul_add(scale, offset), V::to_floats(high).mul_add(scale, offset)]
     }
 
     #[inline(always)]
-    fn integers(&self, scales: &GroupScales, g: usize) -> ([i16; GROUP], Affine) {
-        scales.scaled(self.quants(g), g)
+    fn integers<V: Simd>(&self, scales: &GroupScales, g: usize) -> ([V::Integers; 2], Affine) {
+        (self.quant_vectors::<V>(g), scales.of(g))
     }
 }
 
-/// The scales of a [`Q6K`] block, one for every 16 weights, times the block's own.
+/// The scales of a [`Q6K`] block, one for every 16 weights: the block's own, the integers, and their products.
 #[derive(Clone, Copy)]
 pub(super) struct HalfGroupScales {
     block: f32,
-    scales: [i8; 16],
+    integers: [i8; 16],
+    products: [f32; 16],
 }
 
 impl Q6K {
@@ -212,6 +225,20 @@ impl Q6K {
     }
 }
 
+impl Q6K {
+    #[inline(always)]
+    fn quant_vectors<V: Simd>(&self, g: usize) -> [V::Integers; 2] {
+        let (nibbles, high) = (integers_of::<V>(self.nibbles(g)), integers_of::<V>(self.high(g)));
+        let mut out = [V::integers(0); 2];
+        for i in 0..2 {
+            let low = V::and(shifted::<V>(nibbles[i], 4 * (g % 4 / 2)), V::integers(15));
+            let upper = V::and(shifted::<V>(high[i], 2 * (g % 4)), V::integers(3));
+            out[i] = V::or(low, V::shift_left::<4>(upper));
+        }
+        out
+    }
+}
+
 impl Block for Q6K {
     const GROUPS: usize = 8;
     const OFFSETS: bool = false;
@@ -219,37 +246,36 @@ impl Block for Q6K {
 
     #[inline(always)]
     fn scales<V: Simd>(&self) -> HalfGroupScales {
-        HalfGroupScales { block: V::half(f16::from_le_bytes(self.scale)), scales: self.scales }
+        let (block, mut products) = (V::half(f16::from_le_bytes(self.scale)), [0.0; 16]);
+        V::to_floats(V::load_signed(&self.scales)).mul(V::Floats::splat(block)).store(&mut products);
+        HalfGroupScales { block, integers: self.scales, products }
     }
 
     #[inline(always)]
     fn group(&self, by: &HalfGroupScales, g: usize) -> [f32; GROUP] {
         let (q, mut out) = (self.quants(g), [0.0; GROUP]);
         for i in 0..GROUP {
-            out[i] = (i32::from(q[i]) - 32) as f32 * (by.block * f32::from(by.scales[2 * g + i / 16]));
+            out[i] = (i32::from(q[i]) - 32) as f32 * by.products[2 * g + i / 16];
         }
         out
     }
 
     #[inline(always)]
     fn vectors<V: Simd>(&self, by: &HalfGroupScales, g: usize) -> [V::Floats; 2] {
-        let (nibbles, high) = (halves(self.nibbles(g)), halves(self.high(g)));
-        let mut out = [V::Floats::splat(0.0); 2];
+        let (q, mut out) = (self.quant_vectors::<V>(g), [V::Floats::splat(0.0); 2]);
         for i in 0..2 {
-            let scale = by.block * f32::from(by.scales[2 * g + i]);
-            let low = V::and(shifted::<V>(V::load_bytes(nibbles[i]), 4 * (g % 4 / 2)), V::integers(15));
-            let upper = V::and(shifted::<V>(V::load_bytes(high[i]), 2 * (g % 4)), V::integers(3));
-            let q = V::to_floats(V::or(low, V::shift_left::<4>(upper)));
-            out[i] = q.mul_add(V::Floats::splat(scale), V::Floats::splat(-32.0 * scale));
+            let scale = by.products[2 * g + i];
+            out[i] = V::to_floats(q[i]).mul_add(V::Floats::splat(scale), V::Floats::splat(-32.0 * scale));
         }
         out
     }
 
     #[inline(always)]
-    fn integers(&self, by: &HalfGroupScales, g: usize) -> ([i16; GROUP], Affine) {
-        let (q, mut out) = (self.quants(g), [0; GROUP]);
-        for i in 0..GROUP {
-            out[i] = (i16::from(q[i]) - 32) * i16::from(by.scales[2 * g + i / 16]);
+    fn integers<V: Simd>(&self, by: &HalfGroupScales, g: usize) -> ([V::Integers; 2], Affine) {
+        let (q, mut out) = (self.quant_vectors::<V>(g), [V::integers(0); 2]);
+        for i in 0..2 {
+            let scale = V::integers(i32::from(by.integers[2 * g + i]));
+            out[i] = V::mul_integers(V::add_integers(q[i], V::integers(-32)), scale);
         }
         (out, Affine { scale: by.block, offset: 0.0 })
     }

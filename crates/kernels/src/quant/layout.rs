@@ -33,13 +33,20 @@ pub(super) trait Block: Pod {
     fn vectors<V: Simd>(&self, scales: &Self::Scales, g: usize) -> [V::Floats; 2];
 
     /// The same weights as integers of at most 4096 either way (those of Q6_K are products of six bits with a scale of
-    /// eight), and what turns them into weights.
-    fn integers(&self, scales: &Self::Scales, g: usize) -> ([i16; GROUP], Affine);
+    /// eight), the first half of the group and the second, and what turns them into weights.
+    fn integers<V: Simd>(&self, scales: &Self::Scales, g: usize) -> ([V::Integers; 2], Affine);
 }
 
 /// The numbers 0 to 15.
 pub(super) const COUNT: [f32; WIDTH] =
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
+/// 32 bytes as integers.
+#[inline(always)]
+pub(super) fn integers_of<V: Simd>(q: &[u8; GROUP]) -> [V::Integers; 2] {
+    let [low, high] = halves(q);
+    [V::load_bytes(low), V::load_bytes(high)]
+}
 
 /// `f` of each. (The standard library's `map` need not be inlined, and would then miss the instruction set.)
 #[inline(always)]

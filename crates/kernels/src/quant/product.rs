@@ -28,18 +28,27 @@ const VECTORS: usize = 2;
 /// Groups of columns that are unpacked at once; a multiple of every block's groups.
 const CHUNK: usize = 8;
 
-/// A group's integers, pairs of columns row beside row.
-type Panel = [[[i16; 2 * WIDTH]; VECTORS]; PAIRS];
+/// Sums of a tile of tokens, `[token][row]`: on cache lines of their own.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Sums([[f32; ROWS]; TILE]);
+
+/// A group's integers, `[pair][row]`, where pair `i` is the columns `i` and `i + 16` of the group.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Panel([[[i32; WIDTH]; VECTORS]; PAIRS]);
 
 /// Working memory of one task.
 #[derive(Clone, Debug, Default)]
 pub struct ProductScratch {
-    /// The groups of a chunk.
+    /// The groups of a chunk, row by row.
+    unpacked: Vec<[[i32; PAIRS]; ROWS]>,
+    /// The same, pair by pair.
     panel: Vec<Panel>,
     scales: Vec<[f32; ROWS]>,
     offsets: Vec<[f32; ROWS]>,
     /// Sums of every tile of tokens.
-    sums: Vec<[[f32; ROWS]; TILE]>,
+    sums: Vec<Sums>,
 }
 
 /// Whether weights of a type are groups of integers, so that [`multiply`] can take them.
@@ -105,25 +114,29 @@ impl<B: Block> Operation for Product<'_, '_, B> {
     fn run<V: Simd>(self) {
         let Task { rows, bytes, x, scratch, out } = self.task;
         let (tokens, groups) = (x.tokens(), x.groups());
-        scratch.panel.resize(CHUNK, [[[0; 2 * WIDTH]; VECTORS]; PAIRS]);
+        scratch.panel.resize(CHUNK, Panel([[[0; WIDTH]; VECTORS]; PAIRS]));
+        scratch.unpacked.resize(CHUNK, [[0; PAIRS]; ROWS]);
         scratch.scales.resize(CHUNK, [0.0; ROWS]);
         scratch.offsets.resize(CHUNK, [0.0; ROWS]);
         scratch.sums.clear();
-        scratch.sums.resize(tokens.div_ceil(TILE), [[0.0; ROWS]; TILE]);
+        scratch.sums.resize(tokens.div_ceil(TILE), Sums([[0.0; ROWS]; TILE]));
         for first in (0..groups).step_by(CHUNK) {
             let chunk = first..groups.min(first + CHUNK);
             for (r, row) in rows.chunks_exact(bytes).enumerate() {
                 unpack_row::<V, B>(cast_slice(row), r, chunk.clone(), scratch);
             }
-            let ProductScratch { panel, scales, offsets, sums } = &mut *scratch;
+            for (rows, panel) in scratch.unpacked.iter().zip(&mut scratch.panel) {
+                turn(rows, panel);
+            }
+            let ProductScratch { panel, scales, offsets, sums, .. } = &mut *scratch;
             for (i, sums) in sums.iter_mut().enumerate() {
                 let weights = panel.iter().zip(scales.iter().zip(offsets.iter()));
                 for (x, (panel, (scales, offsets))) in x.tile(i, chunk.clone()).iter().zip(weights) {
                     let weights = Weights { panel, scales, offsets };
                     // As many sums as there are registers for, besides those for a pair of weights and of activations.
                     match V::REGISTERS {
-                        32 => whole_tile::<V, B>(weights, x, sums),
-                        _ => parts_of_tile::<V, B>(weights, x, sums),
+                        32 => whole_tile::<V, B>(weights, x, &mut sums.0),
+                        _ => parts_of_tile::<V, B>(weights, x, &mut sums.0),
                     }
                 }
             }
@@ -131,25 +144,54 @@ impl<B: Block> Operation for Product<'_, '_, B> {
         for t in 0..tokens {
             let to = out.row(t);
             let width = to.len();
-            to.copy_from_slice(&scratch.sums[t / TILE][t % TILE][..width]);
+            to.copy_from_slice(&scratch.sums[t / TILE].0[t % TILE][..width]);
         }
     }
 }
 
-/// Writes some groups of a row's integers into its place in the panel.
+/// Unpacks some groups of row `r`.
 #[inline(always)]
 fn unpack_row<V: Simd, B: Block>(row: &[B], r: usize, groups: std::ops::Range<usize>, scratch: &mut ProductScratch) {
     for (i, block) in row[groups.start / B::GROUPS..groups.end.div_ceil(B::GROUPS)].iter().enumerate() {
         let scales = block.scales::<V>();
-        for g in 0..B::GROUPS {
-            let at = i * B::GROUPS + g;
-            let (integers, Affine { scale, offset }) = block.integers(&scales, g);
-            for (pair, to) in integers.as_chunks::<2>().0.iter().zip(&mut scratch.panel[at]) {
-                let to = to[r / WIDTH][2 * (r % WIDTH)..].first_chunk_mut().expect("two of the vector");
-                *to = *pair;
-            }
-            scratch.scales[at][r] = scale;
-            scratch.offsets[at][r] = offset;
+        let at = i * B::GROUPS;
+        // Spelled out, so that the group's place is known when this is compiled.
+        unpack_group::<V, B>(block, &scales, 0, at, r, scratch);
+        if B::GROUPS == 8 {
+            unpack_group::<V, B>(block, &scales, 1, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 2, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 3, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 4, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 5, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 6, at, r, scratch);
+            unpack_group::<V, B>(block, &scales, 7, at, r, scratch);
+        }
+    }
+}
+
+/// Unpacks group `g` of a block of row `r`; the block begins with group `at` of the chunk.
+#[inline(always)]
+fn unpack_group<V: Simd, B: Block>(
+    block: &B,
+    scales: &B::Scales,
+    g: usize,
+    at: usize,
+    r: usize,
+    scratch: &mut ProductScratch,
+) {
+    let ([low, high], Affine { scale, offset }) = block.integers::<V>(scales, g);
+    let pairs = V::or(V::and(low, V::integers(0xFFFF)), V::shift_left::<16>(high));
+    V::store_integers(pairs, &mut scratch.unpacked[at + g][r]);
+    scratch.scales[at + g][r] = scale;
+    scratch.offsets[at + g][r] = offset;
+}
+
+/// Turns `[row][pair]` to `[pair][row]`.
+#[inline(always)]
+fn turn(rows: &[[i32; PAIRS]; ROWS], panel: &mut Panel) {
+    for p in 0..PAIRS {
+        for r in 0..ROWS {
+            panel.0[p][r / WIDTH][r % WIDTH] = rows[r][p];
         }
     }
 }
@@ -190,20 +232,23 @@ fn add_products<V: Simd, B: Block, const R: usize, const N: usize>(
     for p in 0..PAIRS {
         for t in 0..N {
             for r in 0..R {
-                products[t][r] = V::dot_pairs(products[t][r], &weights.panel[p][v + r], x.pairs[p][token + t]);
+                products[t][r] = V::dot_pairs(products[t][r], &weights.panel.0[p][v + r], x.pairs[p][token + t]);
             }
         }
     }
+    let (mut scales, mut offsets) = ([V::Floats::splat(0.0); R], [V::Floats::splat(0.0); R]);
     for r in 0..R {
-        let rows = (v + r) * WIDTH;
-        let scales = V::Floats::load(vector(weights.scales, rows));
-        let offsets = V::Floats::load(vector(weights.offsets, rows));
-        for t in 0..N {
-            let to: &mut [f32; WIDTH] = sums[token + t][rows..].first_chunk_mut().expect("a vector of the rows");
-            let by = scales.mul(V::Floats::splat(x.scales[token + t]));
-            let mut total = V::to_floats(products[t][r]).mul_add(by, V::Floats::load(to));
+        scales[r] = V::Floats::load(vector(weights.scales, (v + r) * WIDTH));
+        offsets[r] = V::Floats::load(vector(weights.offsets, (v + r) * WIDTH));
+    }
+    for t in 0..N {
+        let (scale, sum) = (V::Floats::splat(x.scales[token + t]), V::Floats::splat(x.sums[token + t]));
+        for r in 0..R {
+            let to: &mut [f32; WIDTH] =
+                sums[token + t][(v + r) * WIDTH..].first_chunk_mut().expect("a vector of the rows");
+            let mut total = V::to_floats(products[t][r]).mul_add(scales[r].mul(scale), V::Floats::load(to));
             if B::OFFSETS {
-                total = offsets.mul_add(V::Floats::splat(x.sums[token + t]), total);
+                total = offsets[r].mul_add(sum, total);
             }
             total.store(to);
         }

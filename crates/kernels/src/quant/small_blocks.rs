@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
-use super::layout::{Affine, Block, FourBits, GROUP, affine_vectors, each, halves};
+use super::layout::{Affine, Block, FourBits, GROUP, affine_vectors, each, halves, integers_of};
 use crate::simd::{Lanes, Simd};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -97,6 +97,13 @@ fn nibble_vectors<V: Simd>(nibbles: &[u8; 16], by: Affine) -> [V::Floats; 2] {
     [four_bits.weights(low), four_bits.weights(V::shift_right::<4>(low))]
 }
 
+/// The integers of sixteen bytes of nibbles.
+#[inline(always)]
+fn nibble_integers<V: Simd>(nibbles: &[u8; 16]) -> [V::Integers; 2] {
+    let all = V::load_bytes(nibbles);
+    [V::and(all, V::integers(15)), V::shift_right::<4>(all)]
+}
+
 impl Block for Q8_0 {
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
@@ -119,14 +126,15 @@ impl Block for Q8_0 {
     }
 
     #[inline(always)]
-    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
-        (each(self.weights, i16::from), Affine { scale, offset: 0.0 })
+    fn integers<V: Simd>(&self, &scale: &f32, _: usize) -> ([V::Integers; 2], Affine) {
+        let [low, high] = halves(&self.weights);
+        ([V::load_signed(low), V::load_signed(high)], Affine { scale, offset: 0.0 })
     }
 }
 
 impl Block for Q4_0 {
     const GROUPS: usize = 1;
-    const OFFSETS: bool = false;
+    const OFFSETS: bool = true;
     type Scales = f32;
 
     #[inline(always)]
@@ -145,8 +153,8 @@ impl Block for Q4_0 {
     }
 
     #[inline(always)]
-    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
-        (each(split(&self.nibbles), |q| i16::from(q) - 8), Affine { scale, offset: 0.0 })
+    fn integers<V: Simd>(&self, &scale: &f32, _: usize) -> ([V::Integers; 2], Affine) {
+        (nibble_integers::<V>(&self.nibbles), Affine { scale, offset: -8.0 * scale })
     }
 }
 
@@ -171,14 +179,14 @@ impl Block for Q4_1 {
     }
 
     #[inline(always)]
-    fn integers(&self, by: &Affine, _: usize) -> ([i16; GROUP], Affine) {
-        (each(split(&self.nibbles), i16::from), *by)
+    fn integers<V: Simd>(&self, by: &Affine, _: usize) -> ([V::Integers; 2], Affine) {
+        (nibble_integers::<V>(&self.nibbles), *by)
     }
 }
 
 impl Block for Q5_0 {
     const GROUPS: usize = 1;
-    const OFFSETS: bool = false;
+    const OFFSETS: bool = true;
     type Scales = f32;
 
     #[inline(always)]
@@ -197,9 +205,9 @@ impl Block for Q5_0 {
     }
 
     #[inline(always)]
-    fn integers(&self, &scale: &f32, _: usize) -> ([i16; GROUP], Affine) {
+    fn integers<V: Simd>(&self, &scale: &f32, _: usize) -> ([V::Integers; 2], Affine) {
         let q = split_with_high(&self.nibbles, self.high);
-        (each(q, |q| i16::from(q) - 16), Affine { scale, offset: 0.0 })
+        (integers_of::<V>(&q), Affine { scale, offset: -16.0 * scale })
     }
 }
 
@@ -224,7 +232,7 @@ impl Block for Q5_1 {
     }
 
     #[inline(always)]
-    fn integers(&self, by: &Affine, _: usize) -> ([i16; GROUP], Affine) {
-        (each(split_with_high(&self.nibbles, self.high), i16::from), *by)
+    fn integers<V: Simd>(&self, by: &Affine, _: usize) -> ([V::Integers; 2], Affine) {
+        (integers_of::<V>(&split_with_high(&self.nibbles, self.high)), *by)
     }
 }

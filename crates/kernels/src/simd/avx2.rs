@@ -123,7 +123,26 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: i32) -> Integers {
+    fn add_integers(a: Integers, b: Integers) -> Integers {
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn mul_integers(a: Integers, b: Integers) -> Integers {
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_mullo_epi32(a.0, b.0), _mm256_mullo_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn store_integers(x: Integers, to: &mut [i32; WIDTH]) {
+        let at = to.as_mut_ptr().cast::<__m256i>();
+        // SAFETY: see above.
+        unsafe {
+            _mm256_storeu_si256(at, x.0);
+            _mm256_storeu_si256(at.add(1), x.1);
+        }
+    }
+    #[inline(always)]
+    fn dot_pairs(sum: Integers, w: &[i32; WIDTH], x: i32) -> Integers {
         let at = w.as_ptr().cast::<__m256i>();
         // SAFETY: see above.
         unsafe {

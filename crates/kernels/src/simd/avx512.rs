@@ -108,7 +108,22 @@ macro_rules! avx512 {
                 unsafe { Singles(_mm512_permutexvar_ps(index.0, table.0)) }
             }
             #[inline(always)]
-            fn dot_pairs(sum: Integers, w: &[i16; 2 * WIDTH], x: i32) -> Integers {
+            fn add_integers(a: Integers, b: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_add_epi32(a.0, b.0)) }
+            }
+            #[inline(always)]
+            fn mul_integers(a: Integers, b: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_mullo_epi32(a.0, b.0)) }
+            }
+            #[inline(always)]
+            fn store_integers(x: Integers, to: &mut [i32; WIDTH]) {
+                // SAFETY: see above.
+                unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), x.0) }
+            }
+            #[inline(always)]
+            fn dot_pairs(sum: Integers, w: &[i32; WIDTH], x: i32) -> Integers {
                 // SAFETY: see above.
                 unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(x))) }
             }

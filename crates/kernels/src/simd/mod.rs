@@ -73,8 +73,14 @@ pub trait Simd: Copy + 'static {
     fn to_floats(x: Self::Integers) -> Self::Floats;
     /// `table[index & 15]`.
     fn lookup(table: Self::Floats, index: Self::Integers) -> Self::Floats;
-    /// `sum[i] + w[2 i] low + w[2 i + 1] high`, wrapping, where `low` and `high` are the halves of `x`.
-    fn dot_pairs(sum: Self::Integers, w: &[i16; 2 * WIDTH], x: i32) -> Self::Integers;
+    /// The integers added.
+    fn add_integers(a: Self::Integers, b: Self::Integers) -> Self::Integers;
+    /// The lower halves of the integers' products.
+    fn mul_integers(a: Self::Integers, b: Self::Integers) -> Self::Integers;
+    /// Writes sixteen integers.
+    fn store_integers(x: Self::Integers, to: &mut [i32; WIDTH]);
+    /// `sum[i] + low(w[i]) low(x) + high(w[i]) high(x)`, wrapping, where `low` and `high` are halves of 16 bits.
+    fn dot_pairs(sum: Self::Integers, w: &[i32; WIDTH], x: i32) -> Self::Integers;
 }
 
 /// Sixteen numbers of type `T`.

@@ -91,11 +91,23 @@ impl Simd for Portable {
         Singles(each(index, |i| table.0[(i & 15) as usize]))
     }
     #[inline(always)]
-    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i16; 2 * WIDTH], x: i32) -> [i32; WIDTH] {
+    fn add_integers(a: [i32; WIDTH], b: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, b, i32::wrapping_add)
+    }
+    #[inline(always)]
+    fn mul_integers(a: [i32; WIDTH], b: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, b, i32::wrapping_mul)
+    }
+    #[inline(always)]
+    fn store_integers(x: [i32; WIDTH], to: &mut [i32; WIDTH]) {
+        *to = x;
+    }
+    #[inline(always)]
+    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i32; WIDTH], x: i32) -> [i32; WIDTH] {
         let (low, high) = (i32::from(x as i16), x >> 16);
         for i in 0..WIDTH {
-            let (a, b) = (i32::from(w[2 * i]) * low, i32::from(w[2 * i + 1]) * high);
-            sum[i] = sum[i].wrapping_add(a).wrapping_add(b);
+            let products = [i32::from(w[i] as i16).wrapping_mul(low), (w[i] >> 16).wrapping_mul(high)];
+            sum[i] = sum[i].wrapping_add(products[0]).wrapping_add(products[1]);
         }
         sum
     }

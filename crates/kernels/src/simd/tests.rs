@@ -10,7 +10,7 @@ struct All {
     a: [f32; WIDTH],
     b: [f32; WIDTH],
     bytes: [u8; WIDTH],
-    pairs: [i16; 2 * WIDTH],
+    pairs: [i32; WIDTH],
 }
 
 impl Operation for All {
@@ -40,6 +40,8 @@ impl Operation for All {
             V::to_floats(V::shift_right::<3>(bytes)),
             V::to_floats(V::shift_right::<30>(signed)),
             V::lookup(a, bytes),
+            V::to_floats(V::add_integers(bytes, signed)),
+            V::to_floats(V::mul_integers(bytes, signed)),
             V::to_floats(V::dot_pairs(signed, &self.pairs, (16_383 << 16) | 0x8765)),
         ];
         let mut all = Vec::new();
@@ -48,6 +50,9 @@ impl Operation for All {
             v.store(&mut out);
             all.extend(out.map(f64::from));
         }
+        let mut stored = [0; WIDTH];
+        V::store_integers(V::or(bytes, V::integers(1 << 20)), &mut stored);
+        all.extend(stored.map(f64::from));
         all.extend([a.sum(), a.largest(), b.largest(), V::half(f16::from_f32(self.a[3]))].map(f64::from));
         all
     }
@@ -84,7 +89,10 @@ fn instruction_sets_agree_with_the_plain_loops() {
         let a = std::array::from_fn(|i| (noise(i, 2_654_435_761) % 20_000) as f32 / 100.0 - 100.0);
         let b = std::array::from_fn(|i| (noise(i, 40_503) % 20_000) as f32 / 100.0 - 100.0);
         let bytes = std::array::from_fn(|i| noise(i, 2_246_822_519) as u8);
-        let pairs = std::array::from_fn(|i| (noise(i, 3_266_489_917) % 8_129) as i16 - 4_064);
+        let pairs = std::array::from_fn(|i| {
+            let half = |j: usize| (noise(2 * i + j, 3_266_489_917) % 8_129) as i32 - 4_064;
+            (half(0) & 0xFFFF) | half(1) << 16
+        });
         let all = || All { a, b, bytes, pairs };
         let expected = Isa::portable().run(all());
         for isa in Isa::available() {
