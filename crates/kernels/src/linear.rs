@@ -1,15 +1,17 @@
 //! Products of activations with weights that stay quantised.
 //!
 //! `out[n][rows] = x[n][cols] W^T + bias`. For a few tokens (decoding) each row of `W` is read once and multiplied as
-//! it is unpacked ([`crate::quant::dots`]): the time is that of reading the weights. For many (the prompt) runs of 32
+//! it is unpacked ([`crate::quant::dots`], or [`crate::quant::byte_dot`] where that is fast): the time is that of reading the weights. For many (the prompt) runs of 32
 //! rows are unpacked once for all tokens: to integers, if that is what the weights are ([`crate::quant::product`]), to
 //! `f32` otherwise ([`crate::matmul`]).
 
 use crate::matmul::{self, ColumnsMut};
 use crate::quant::activations::{Activations, TILE};
+#[cfg(target_arch = "x86_64")]
+use crate::quant::byte_dot;
 use crate::quant::product::{self, is_grouped};
 use crate::quant::{Matrix, QuantError, dots};
-use crate::workspace::Workspace;
+use crate::workspace::{Scratch, Workspace};
 
 /// From this many tokens on, unpacking for matrix products pays.
 const MANY_TOKENS: usize = 6;
@@ -75,14 +77,18 @@ pub fn linear_many<const N: usize>(
                 tile.round(workspace.isa(), &x[i * TILE * cols..((i + 1) * TILE).min(n) * cols]);
             });
         }
-        let rounded = &scratch.activations;
+        #[cfg(target_arch = "x86_64")]
+        if n < MANY_TOKENS && factors.iter().any(|(weight, _)| byte_dot::is_fast(workspace.isa(), weight.ty())) {
+            byte_dot::round(workspace.isa(), x, &mut scratch.bytes);
+        }
+        let scratch = &*scratch;
         workspace.team().try_for_parts(outs, |_, (which, run, mut part)| {
             let (weight, bias) = &factors[which];
             let first = run * rows_a_task(weight.rows(), n);
             let task = Task { workspace, x, weight, first };
             match n {
-                ..MANY_TOKENS => task.few(&mut part),
-                _ if is_grouped(weight.ty()) => task.many_in_integers(rounded, &mut part),
+                ..MANY_TOKENS => task.few(scratch, &mut part),
+                _ if is_grouped(weight.ty()) => task.many_in_integers(&scratch.activations, &mut part),
                 _ => task.many(&mut part)?,
             }
             if let Some(bias) = bias {
@@ -112,8 +118,12 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn few(&self, out: &mut ColumnsMut<'_, f32>) {
+    fn few(&self, rounded: &Scratch, out: &mut ColumnsMut<'_, f32>) {
         let rows = self.weight.row_range(self.first, out.columns());
+        #[cfg(target_arch = "x86_64")]
+        if byte_dot::is_fast(self.workspace.isa(), self.weight.ty()) {
+            return byte_dot::dots(self.workspace.isa(), self.weight.ty(), rows, &rounded.bytes, out);
+        }
         dots(self.workspace.isa(), self.weight.ty(), rows, self.x, self.weight.cols(), out);
     }
 

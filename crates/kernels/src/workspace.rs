@@ -15,6 +15,8 @@ use crate::attention::state::AttnRows;
 use crate::isa::Isa;
 use crate::matmul::MatmulScratch;
 use crate::quant::activations::Activations;
+#[cfg(target_arch = "x86_64")]
+use crate::quant::byte_dot::BlockActivations;
 use crate::quant::product::ProductScratch;
 use crate::team::Team;
 use crate::transform::LaneTransform;
@@ -54,6 +56,9 @@ pub struct Scratch {
     pub product: ProductScratch,
     /// Activations as integers.
     pub activations: Activations,
+    /// The same in bytes, of few tokens.
+    #[cfg(target_arch = "x86_64")]
+    pub bytes: Vec<BlockActivations>,
     /// For whatever a task needs; its content is left over from the last use.
     pub floats: Vec<f32>,
     /// The same, a second one.
@@ -95,7 +100,10 @@ impl Workspace {
     /// this, a step like it allocates nothing, whoever does what. Costs next to nothing when all is level.
     pub fn level(&self) {
         // One for each thread, and one for what the caller keeps while its tasks run.
-        level(&mut locked(&self.pool), self.team.threads() + 1, Scratch::default, Scratch::buffers);
+        let mut pool = locked(&self.pool);
+        level(&mut pool, self.team.threads() + 1, Scratch::default, Scratch::buffers);
+        #[cfg(target_arch = "x86_64")]
+        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| [&mut scratch.bytes]);
     }
 
     /// The transforms of an even period, planned at its first use.
@@ -162,11 +170,11 @@ impl Transforms {
 }
 
 /// Brings `pool` to `count` members, unless it is not in use, and the buffers of all to the capacity of the largest.
-fn level<S, const N: usize>(
+fn level<S, T, const N: usize>(
     pool: &mut Vec<S>,
     count: usize,
     make: impl Fn() -> S,
-    buffers: impl Fn(&mut S) -> [&mut Vec<f32>; N],
+    buffers: impl Fn(&mut S) -> [&mut Vec<T>; N],
 ) {
     if pool.is_empty() {
         return;

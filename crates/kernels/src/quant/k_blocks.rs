@@ -12,10 +12,10 @@ use crate::simd::{Lanes, Simd};
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct Q4K {
-    scale: [u8; 2],
-    offset: [u8; 2],
-    packed: [u8; 12],
-    nibbles: [u8; 128],
+    pub(super) scale: [u8; 2],
+    pub(super) offset: [u8; 2],
+    pub(super) packed: [u8; 12],
+    pub(super) nibbles: [u8; 128],
 }
 
 /// As [`Q4K`], and bit `g` of `high[i]` is the fifth bit of weight `i` of group `g`.
@@ -35,10 +35,33 @@ pub(super) struct Q5K {
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct Q6K {
-    nibbles: [u8; 128],
-    high: [u8; 64],
-    scales: [i8; 16],
-    scale: [u8; 2],
+    pub(super) nibbles: [u8; 128],
+    pub(super) high: [u8; 64],
+    pub(super) scales: [i8; 16],
+    pub(super) scale: [u8; 2],
+}
+
+/// The six-bit scales, then offsets, of eight groups: byte `g < 4` of `packed` holds scale `g` and byte `4 + g`
+/// offset `g`, each with the two upper bits of that of group `g + 4` above it; byte `8 + g` holds the four lower bits
+/// of scale `g + 4` and, above them, of offset `g + 4`. Four bytes at a time.
+#[inline(always)]
+fn six_bits(packed: &[u8; 12]) -> [u8; 16] {
+    const SIX: u32 = 0x3F3F_3F3F;
+    const FOUR: u32 = 0x0F0F_0F0F;
+    const TWO: u32 = 0x0303_0303;
+    let word = |at: usize| u32::from_le_bytes([packed[at], packed[at + 1], packed[at + 2], packed[at + 3]]);
+    let (low, middle, last) = (word(0), word(4), word(8));
+    let words = [
+        low & SIX,
+        (last & FOUR) | ((low >> 6 & TWO) << 4),
+        middle & SIX,
+        (last >> 4 & FOUR) | ((middle >> 6 & TWO) << 4),
+    ];
+    let mut bytes = [0; 16];
+    for i in 0..4 {
+        bytes[4 * i..4 * i + 4].copy_from_slice(&words[i].to_le_bytes());
+    }
+    bytes
 }
 
 /// Scales, then offsets, of the eight groups of a [`Q4K`] or [`Q5K`] block: six-bit integers, times the block's own.
@@ -46,31 +69,14 @@ pub(super) struct Q6K {
 pub(super) struct GroupScales([f32; 16]);
 
 impl GroupScales {
-    /// Unpacks the six-bit numbers: byte `g < 4` of `packed` holds scale `g` and byte `4 + g`
-    /// offset `g`, each with the two upper bits of that of group `g + 4` above it; byte `8 + g`
-    /// holds the four lower bits of scale `g + 4` and, above them, of offset `g + 4`. Four bytes at a time.
+    /// Unpacks the six-bit numbers and multiplies them.
     #[inline(always)]
     fn unpack<V: Simd>(scale: [u8; 2], offset: [u8; 2], packed: &[u8; 12]) -> GroupScales {
-        const SIX: u32 = 0x3F3F_3F3F;
-        const FOUR: u32 = 0x0F0F_0F0F;
-        const TWO: u32 = 0x0303_0303;
-        let word = |at: usize| u32::from_le_bytes([packed[at], packed[at + 1], packed[at + 2], packed[at + 3]]);
-        let (low, middle, last) = (word(0), word(4), word(8));
-        let words = [
-            low & SIX,
-            (last & FOUR) | ((low >> 6 & TWO) << 4),
-            middle & SIX,
-            (last >> 4 & FOUR) | ((middle >> 6 & TWO) << 4),
-        ];
-        let mut bytes = [0; 16];
-        for i in 0..4 {
-            bytes[4 * i..4 * i + 4].copy_from_slice(&words[i].to_le_bytes());
-        }
         let (scale, offset) = (V::half(f16::from_le_bytes(scale)), -V::half(f16::from_le_bytes(offset)));
         let mut by = [scale; 16];
         by[8..].fill(offset);
         let mut out = [0.0; 16];
-        V::to_floats(V::load_bytes(&bytes)).mul(V::Floats::load(&by)).store(&mut out);
+        V::to_floats(V::load_bytes(&six_bits(packed))).mul(V::Floats::load(&by)).store(&mut out);
         GroupScales(out)
     }
 
@@ -87,6 +93,13 @@ fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
 }
 
 impl Q4K {
+    /// The six-bit scales, then offsets, of the groups.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn six_bits(&self) -> [u8; 16] {
+        six_bits(&self.packed)
+    }
+
     #[inline(always)]
     fn nibbles(&self, g: usize) -> &[u8; GROUP] {
         self.nibbles[GROUP * (g / 2)..][..GROUP].try_into().expect("32 bytes")

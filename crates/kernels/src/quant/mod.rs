@@ -12,6 +12,8 @@
 //! whose head has the figures seen.
 
 pub mod activations;
+#[cfg(target_arch = "x86_64")]
+pub mod byte_dot;
 mod dequantise;
 mod dot;
 mod float_rows;

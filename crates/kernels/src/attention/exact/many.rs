@@ -134,7 +134,7 @@ impl<T: Number> Panel<T> {
             add_product::<V, T>(keys, &self.queries, scores.len(), scores);
         }
         if self.limits.iter().any(|&limit| limit < first + count) {
-            self.hide::<V>(first, scores);
+            self.hide(first, scores);
         }
         for at in [0, WIDTH] {
             self.weigh::<V>(at, scores);
@@ -147,7 +147,7 @@ impl<T: Number> Panel<T> {
 
     /// Puts the scores of tokens that a row does not see out of reach.
     #[inline(always)]
-    fn hide<V: Simd>(&self, first: usize, scores: &mut [Row<T>]) {
+    fn hide(&self, first: usize, scores: &mut [Row<T>]) {
         for (t, scores) in scores.iter_mut().enumerate() {
             for c in 0..COLUMNS {
                 scores[c] = if first + t < self.limits[c] { scores[c] } else { T::of(UNSEEN) };
