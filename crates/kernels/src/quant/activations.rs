@@ -1,7 +1,7 @@
 //! Activations as integers of 15 bits, a scale for every group of 32: what integer products are made with.
 //!
-//! A group's largest magnitude becomes [`LARGEST`]: rounding moves a number by at most `2^-15` of it, four hundred
-//! times less than the 8 bits that are usual, so that products are as good as those of `f32` weights for all that a
+//! A group's largest magnitude becomes 16,383: rounding moves a number by at most `2^-15` of it, 129 times
+//! less than the 8 bits that are usual, so that products are as good as those of `f32` weights for all that a
 //! model can tell. Sixteen bits would overflow a group's sum with the largest integers of
 //! weights, 4096: `32 * 4096 * 16383 < 2^31`.
 

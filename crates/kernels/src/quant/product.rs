@@ -4,9 +4,9 @@
 //! with a scale for every group of 32: a group's product is a sum of integer products, exact in 32 bits, times both
 //! scales, plus the offset times the sum of the activations.
 //!
-//! A task is [`ROWS`] rows of `W`. A [`CHUNK`] of their columns is unpacked to 16-bit integers, pairs of columns row
+//! A task is [`ROWS`] rows of `W`. A chunk of their columns is unpacked to 16-bit integers, pairs of columns row
 //! beside row (a panel of 16 KB), and multiplied with all tokens, a few at a time: each instruction multiplies and adds
-//! 32 pairs (VNNI), twice as many as products of `f32`. Per group and token there are `16` of them for 16 rows, and four
+//! 16 pairs (VNNI), twice as many products as of `f32`. Per group and token there are `16` of them for 16 rows, and four
 //! more operations for the scales: five sixths of the instructions do the work. Unpacking costs a share that falls as
 //! `1 / n`.
 

@@ -4,8 +4,8 @@
 //! operations: `4 R T D`. Tokens are taken in blocks whose numbers stay in the caches of the core; scores of a block
 //! join the rows' running states, so nothing grows with `T`.
 //!
-//! Few query rows (decoding: those of one key/value head's group) are bound by reading memory ([`few`]), many (the
-//! prompt) by arithmetic ([`many`]).
+//! Few query rows (decoding: those of one key/value head's group) are bound by reading memory (`few`), many (the
+//! prompt) by arithmetic (`many`).
 
 mod few;
 mod many;
