@@ -29,6 +29,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workspace = Workspace::with_team(Isa::detect(), Team::new(threads.parse()?)?);
     for context in contexts.split(',') {
         let context: usize = context.parse()?;
+        println!(
+            "{}",
+            json!({"cache": "none: plain reads", "context": context,
+            "threads": workspace.team().threads(), "gigabytes_per_second_median": reads(&workspace)})
+        );
         let mut answers: Vec<Vec<f32>> = Vec::new();
         for kind in ["exact", "fourier"] {
             let shape = |layers| CacheShape {
@@ -80,6 +85,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         check("exact and fourier", &answers[1], &answers[0], 0.2);
     }
     Ok(())
+}
+
+/// What plain reads of as much memory reach, in 10^9 bytes a second: the median of nine passes.
+fn reads(workspace: &Workspace) -> f64 {
+    let words: Vec<u64> = (0..BYTES as u64 / 8).collect();
+    let pieces = 64;
+    let piece = words.len().div_ceil(pieces);
+    let mut rates: Vec<f64> = (0..9)
+        .map(|_| {
+            let begun = Instant::now();
+            workspace.team().run(pieces, &|i| {
+                let (groups, _) = words[i * piece..words.len().min((i + 1) * piece)].as_chunks::<32>();
+                let mut sums = [0u64; 32];
+                for group in groups {
+                    for (sum, word) in sums.iter_mut().zip(group) {
+                        *sum = sum.wrapping_add(*word);
+                    }
+                }
+                std::hint::black_box(sums);
+            });
+            BYTES as f64 / begun.elapsed().as_secs_f64() / 1e9
+        })
+        .collect();
+    rates.sort_unstable_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }
 
 /// A cache that holds `context` tokens in all layers, sealed, and the seconds that sealing took.

@@ -1,10 +1,8 @@
-//! Activations as integers of 15 bits, a scale for every group of 32: what integer products are made with.
+//! Activations as integers of 16 bits, a scale for every group of 32: what integer products are made with.
 //!
-//! A group's largest magnitude becomes 16,383: rounding moves a number by at most `2^-15` of it, 129 times
-//! less than the 8 bits that are usual, so that products are as good as those of `f32` weights for all that a
-//! model can tell. Sixteen bits would overflow a group's sum with the largest integers of
-//! weights, 4096: `32 * 4096 * 16383 < 2^31`.
-
+//! A group's largest magnitude becomes 32,767: rounding moves a number by at most `2^-16` of it, 258 times less than the
+//! 8 bits that are usual. With weights of a byte a group's products sum up to less than `2^31`, and so do those of half a
+//! group with the largest integers of weights, 4096: `16 * 4096 * 32767 < 2^31`.
 //!
 //! Tokens lie in tiles of twelve, a group's numbers of a tile together in the order in which products read them:
 //! memory is read from front to back.
@@ -21,7 +19,7 @@ pub(super) const PAIRS: usize = GROUP / 2;
 /// Tokens in a tile.
 pub const TILE: usize = 12;
 /// The largest integer.
-const LARGEST: f32 = 16_383.0;
+const LARGEST: f32 = 32_767.0;
 
 /// One group of a tile of tokens.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +202,7 @@ mod tests {
                     for i in 0..GROUP {
                         let q = (group.pairs[i % PAIRS][t % TILE] >> (16 * (i / PAIRS))) as i16;
                         let exact = x.get(i).copied().unwrap_or(0.0);
-                        assert!((f32::from(q) * scale - exact).abs() <= largest / 32_766.0 * 1.01, "{isa} {t} {g} {i}");
+                        assert!((f32::from(q) * scale - exact).abs() <= largest / 65_534.0 * 1.01, "{isa} {t} {g} {i}");
                     }
                     assert!((sum - x.iter().sum::<f32>()).abs() <= 1e-5 * largest, "{isa}");
                 }

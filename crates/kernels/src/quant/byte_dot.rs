@@ -1,6 +1,6 @@
 //! Dot products of Q4_K and Q6_K rows with few activations, in bytes: for processors with VNNI.
 //!
-//! An activation is an integer of 15 bits (as in [`super::activations`]), `256 high + low` with `high` a signed byte and
+//! An activation is an integer of 16 bits (as in [`super::activations`]), `256 high + low` with `high` a signed byte and
 //! `low` an unsigned one. Weights are unsigned bytes of at most 63, so both products are sums of products of an unsigned
 //! with a signed byte, of which one instruction does 64. Nothing is widened: sixteen instructions or so for 64 weights,
 //! where products of floats ([`super::dots`]) take forty. That matters where weights come from memory faster than two
@@ -24,7 +24,7 @@ use crate::simd::{Lanes, Simd, WIDTH};
 /// Weights in a block.
 const BLOCK: usize = 256;
 /// The largest integer of an activation.
-const LARGEST: f32 = 16_383.0;
+const LARGEST: f32 = 32_767.0;
 /// How far ahead of their use weights are asked for, in bytes.
 const AHEAD: usize = 2048;
 

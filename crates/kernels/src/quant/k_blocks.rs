@@ -255,6 +255,7 @@ impl Q6K {
 impl Block for Q6K {
     const GROUPS: usize = 8;
     const OFFSETS: bool = false;
+    const LARGE_INTEGERS: bool = true;
     type Scales = HalfGroupScales;
 
     #[inline(always)]

@@ -20,6 +20,8 @@ pub(super) trait Block: Pod {
     const GROUPS: usize;
     /// Whether [`Affine::offset`] is ever anything but zero.
     const OFFSETS: bool;
+    /// Whether [`Block::integers`] are larger than a byte.
+    const LARGE_INTEGERS: bool = false;
     /// The block's scales and offsets, unpacked once a block.
     type Scales: Copy;
 

@@ -228,8 +228,26 @@ fn add_products<V: Simd, B: Block, const R: usize, const N: usize>(
     token: usize,
     sums: &mut [[f32; ROWS]; TILE],
 ) {
+    if B::LARGE_INTEGERS {
+        // Half a group's products fit in 32 bits, a whole group's might not.
+        add_pairs::<V, B, R, N, 0, { PAIRS / 2 }>(weights, x, v, token, sums);
+        add_pairs::<V, B, R, N, { PAIRS / 2 }, PAIRS>(weights, x, v, token, sums);
+    } else {
+        add_pairs::<V, B, R, N, 0, PAIRS>(weights, x, v, token, sums);
+    }
+}
+
+/// The same for the pairs `FROM .. TO` of the group; offsets are added with the first.
+#[inline(always)]
+fn add_pairs<V: Simd, B: Block, const R: usize, const N: usize, const FROM: usize, const TO: usize>(
+    weights: Weights<'_>,
+    x: &TileGroup,
+    v: usize,
+    token: usize,
+    sums: &mut [[f32; ROWS]; TILE],
+) {
     let mut products = [[V::integers(0); R]; N];
-    for p in 0..PAIRS {
+    for p in FROM..TO {
         for t in 0..N {
             for r in 0..R {
                 products[t][r] = V::dot_pairs(products[t][r], &weights.panel.0[p][v + r], x.pairs[p][token + t]);
@@ -247,7 +265,7 @@ fn add_products<V: Simd, B: Block, const R: usize, const N: usize>(
             let to: &mut [f32; WIDTH] =
                 sums[token + t][(v + r) * WIDTH..].first_chunk_mut().expect("a vector of the rows");
             let mut total = V::to_floats(products[t][r]).mul_add(scales[r].mul(scale), V::Floats::load(to));
-            if B::OFFSETS {
+            if B::OFFSETS && FROM == 0 {
                 total = offsets[r].mul_add(sum, total);
             }
             total.store(to);
