@@ -27,54 +27,6 @@ pub fn dot<V: Simd, T: Number, S: Element>(x: &[T], y: &[S]) -> T {
     total(sums)
 }
 
-/// `y_i += a x_i`.
-#[inline(always)]
-pub fn add_scaled<V: Simd, T: Number, S: Element>(a: T, x: &[S], y: &mut [T]) {
-    for (o, v) in y.iter_mut().zip(x) {
-        *o = T::mul_add_in::<V>(a, v.load(), *o);
-    }
-}
-
-/// `x_i *= a`.
-#[inline(always)]
-pub fn scale<T: Number>(x: &mut [T], a: T) {
-    for v in x {
-        *v = *v * a;
-    }
-}
-
-/// The largest number, minus infinity for none.
-#[inline(always)]
-pub fn maximum<T: Number>(x: &[T]) -> T {
-    let mut largest = [T::neg_infinity(); LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for c in chunks {
-        for l in 0..LANES {
-            largest[l] = if c[l] > largest[l] { c[l] } else { largest[l] };
-        }
-    }
-    let all = largest.iter().chain(rest);
-    all.fold(T::neg_infinity(), |m, &v| if v > m { v } else { m })
-}
-
-/// Replaces each `x_i` by `exp(x_i - shift)` and returns their sum.
-#[inline(always)]
-pub fn exponentials<T: Number>(x: &mut [T], shift: T) -> T {
-    let mut sums = [T::zero(); LANES];
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for c in chunks {
-        for l in 0..LANES {
-            c[l] = Number::exp(c[l] - shift);
-            sums[l] = sums[l] + c[l];
-        }
-    }
-    for (l, v) in rest.iter_mut().enumerate() {
-        *v = Number::exp(*v - shift);
-        sums[l] = sums[l] + *v;
-    }
-    total(sums)
-}
-
 /// The largest number, minus infinity for none.
 #[inline(always)]
 pub fn largest<V: Simd, T: Number>(x: &[T]) -> T {
