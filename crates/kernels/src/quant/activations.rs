@@ -7,11 +7,11 @@
 //! Tokens lie in tiles of twelve, a group's numbers of a tile together in the order in which products read them:
 //! memory is read from front to back.
 
-use super::layout::GROUP;
+use super::layout::{GROUP, halves};
 use crate::isa::{Isa, Operation};
 use crate::parts::{Chunks, Parts};
-use crate::simd::Simd;
 use crate::simd::exponential::ROUND;
+use crate::simd::{Lanes, Simd};
 use crate::team::Team;
 
 /// Pairs of numbers in a group.
@@ -131,7 +131,7 @@ impl Operation for Round<'_, '_> {
                     Ok(whole) => whole,
                     Err(_) => padded(x),
                 };
-                round_group(&whole, group, t);
+                round_group::<V>(&whole, group, t);
             }
         }
         let tokens = x.len() / to.cols.max(1);
@@ -150,24 +150,19 @@ fn padded(x: &[f32]) -> [f32; GROUP] {
     all
 }
 
+/// A group's scale, its inverse, and the group's two vectors. Groups so small that their scale has no inverse are zero.
+#[inline(always)]
+pub(super) fn scale_of<V: Simd>(x: &[f32; GROUP]) -> (f32, f32, [V::Floats; 2]) {
+    let [low, high] = halves(x);
+    let (a, b, zero) = (V::Floats::load(low), V::Floats::load(high), V::Floats::splat(0.0));
+    let scale = a.max(zero.sub(a)).max(b.max(zero.sub(b))).largest() / LARGEST;
+    (scale, if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 }, [a, b])
+}
+
 /// Rounds a group of token `t` of a tile.
 #[inline(always)]
-fn round_group(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
-    let (mut largest, mut sums) = ([0.0f32; GROUP], *x);
-    for i in 0..GROUP {
-        largest[i] = x[i].abs();
-    }
-    let mut width = GROUP / 2;
-    while width > 0 {
-        for i in 0..width {
-            largest[i] = if largest[i] > largest[i + width] { largest[i] } else { largest[i + width] };
-            sums[i] += sums[i + width];
-        }
-        width /= 2;
-    }
-    let scale = largest[0] / LARGEST;
-    // Groups so small that their scale has no inverse are zero.
-    let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+fn round_group<V: Simd>(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
+    let (scale, inverse, [a, b]) = scale_of::<V>(x);
     let mut pairs = [0; PAIRS];
     for i in 0..PAIRS {
         // The lowest bits of a number between 2^23 and 2^24 are an integer's.
@@ -177,7 +172,7 @@ fn round_group(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
     for i in 0..PAIRS {
         to.pairs[i][t] = pairs[i];
     }
-    (to.scales[t], to.sums[t]) = (scale, sums[0]);
+    (to.scales[t], to.sums[t]) = (scale, a.add(b).sum());
 }
 
 #[cfg(test)]

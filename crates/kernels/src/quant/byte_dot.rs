@@ -14,8 +14,9 @@ use std::arch::x86_64::*;
 use bytemuck::{cast_slice, zeroed_vec};
 
 use super::WeightType;
+use super::activations::scale_of;
 use super::k_blocks::{Q4K, Q6K};
-use super::layout::{GROUP, halves};
+use super::layout::GROUP;
 use crate::isa::{Isa, Level, Operation};
 use crate::matmul::ColumnsMut;
 use crate::simd::exponential::ROUND;
@@ -23,8 +24,6 @@ use crate::simd::{Lanes, Simd, WIDTH};
 
 /// Weights in a block.
 const BLOCK: usize = 256;
-/// The largest integer of an activation.
-const LARGEST: f32 = 32_767.0;
 /// How far ahead of their use weights are asked for, in bytes.
 const AHEAD: usize = 2048;
 
@@ -78,11 +77,7 @@ impl Operation for Round<'_> {
 
 #[inline(always)]
 fn round_group<V: Simd>(x: &[f32; GROUP], g: usize, to: &mut BlockActivations) {
-    let [a, b] = halves(x).map(V::Floats::load);
-    let zero = V::Floats::splat(0.0);
-    let scale = a.max(zero.sub(a)).max(b.max(zero.sub(b))).largest() / LARGEST;
-    // Groups so small that their scale has no inverse are zero.
-    let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+    let (scale, inverse, [a, b]) = scale_of::<V>(x);
     let high: &mut [i8; GROUP] = to.high[g * GROUP..].first_chunk_mut().expect("a group of the block");
     let low: &mut [u8; GROUP] = to.low[g * GROUP..].first_chunk_mut().expect("a group of the block");
     for i in 0..GROUP {

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
-use super::layout::{Affine, Block, FourBits, GROUP, each, halves, integers_of, shifted};
+use super::layout::{Affine, Block, FourBits, GROUP, affine, each, halves, integers_of, shifted};
 use crate::simd::{Lanes, Simd};
 
 /// Eight groups of 32; group `g` lies in the low (`g` even) or high (`g` odd) nibbles of bytes
@@ -84,12 +84,6 @@ impl GroupScales {
     fn of(&self, g: usize) -> Affine {
         Affine { scale: self.0[g], offset: self.0[8 + g] }
     }
-}
-
-/// `scale * q + offset`
-#[inline(always)]
-fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
-    each(q, |q| f32::from(q) * by.scale + by.offset)
 }
 
 impl Q4K {

@@ -86,7 +86,13 @@ impl<V: Simd> FourBits<V> {
     }
 }
 
-/// `scale * q + offset` of 32 bytes.
+/// `scale * q + offset` of 32 bytes, never fused.
+#[inline(always)]
+pub(super) fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
+    each(q, |q| f32::from(q) * by.scale + by.offset)
+}
+
+/// The same in vectors, fused where the instruction set does so.
 #[inline(always)]
 pub(super) fn affine_vectors<V: Simd>(q: &[u8; GROUP], by: Affine) -> [V::Floats; 2] {
     let (scale, offset) = (V::Floats::splat(by.scale), V::Floats::splat(by.offset));

@@ -20,6 +20,7 @@ use super::small_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use crate::isa::{Isa, Operation};
 use crate::matmul::ColumnsMut;
 use crate::simd::{Lanes, Simd, WIDTH};
+use crate::tile::vector;
 
 /// Rows of `W` that are multiplied together: two vectors.
 pub const ROWS: usize = VECTORS * WIDTH;
@@ -271,9 +272,4 @@ fn add_pairs<V: Simd, B: Block, const R: usize, const N: usize, const FROM: usiz
             total.store(to);
         }
     }
-}
-
-#[inline(always)]
-fn vector(rows: &[f32; ROWS], first: usize) -> &[f32; WIDTH] {
-    rows[first..].first_chunk().expect("a vector of the rows")
 }

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
-use super::layout::{Affine, Block, FourBits, GROUP, affine_vectors, each, halves, integers_of};
+use super::layout::{Affine, Block, FourBits, GROUP, affine, affine_vectors, each, halves, integers_of};
 use crate::simd::{Lanes, Simd};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -76,12 +76,6 @@ fn split_with_high(nibbles: &[u8; 16], high: [u8; 4]) -> [u8; GROUP] {
 #[inline(always)]
 fn centred(q: [u8; GROUP], middle: i32, scale: f32) -> [f32; GROUP] {
     each(q, |q| (i32::from(q) - middle) as f32 * scale)
-}
-
-/// `scale * q + offset`
-#[inline(always)]
-fn affine(q: [u8; GROUP], by: Affine) -> [f32; GROUP] {
-    each(q, |q| f32::from(q) * by.scale + by.offset)
 }
 
 /// A scale that lies in a file.
