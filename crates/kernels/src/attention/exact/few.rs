@@ -18,6 +18,11 @@ const BLOCK: usize = 64;
 /// Vectors of head dims whose sums are held for all rows at once.
 const RUN: usize = 4;
 
+/// Bytes that come from memory together.
+const CACHE_LINE: usize = 64;
+/// Bytes between what is computed with and what memory is asked for.
+const AHEAD: usize = 16_384;
+
 /// Working memory of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch<T> {
@@ -59,16 +64,13 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
             let mut first = 0;
             while first < q.count() {
                 let limit = |r: usize| seen(q, mask, tokens, first + r).saturating_sub(at);
-                let rows = match q.count() - first {
-                    left @ (1 | 2) => left,
-                    4 | 8 => 4,
-                    _ => 3,
-                };
+                let rows = together(q.count() - first);
                 match rows {
                     1 => block.attend::<V, 1>(first, limit),
                     2 => block.attend::<V, 2>(first, limit),
                     3 => block.attend::<V, 3>(first, limit),
-                    _ => block.attend::<V, 4>(first, limit),
+                    4 => block.attend::<V, 4>(first, limit),
+                    _ => block.attend::<V, 6>(first, limit),
                 }
                 first += rows;
             }
@@ -77,7 +79,19 @@ impl<T: Number, S: Element> Operation for Attend<'_, '_, T, S> {
 }
 
 /// Most rows that are taken at a time: the sums of a run of head dims stay in registers.
-const MOST_ROWS: usize = 4;
+const MOST_ROWS: usize = 6;
+
+/// How many of `left` rows are taken at a time. Groups of heads are mostly 3, 4, 6, 7 (as 4 and 3) or 8 rows; other sizes
+/// are made of these, since each costs a copy of the kernel.
+#[inline(always)]
+fn together(left: usize) -> usize {
+    match left {
+        1..=4 => left,
+        5 => 3,
+        7 | 8 => 4,
+        _ => MOST_ROWS,
+    }
+}
 
 /// A block of tokens.
 struct Block<'a, 'b, T, S> {
@@ -122,7 +136,7 @@ fn load_queries<V: Simd, T: Number>(q: Queries<'_, T>, scratch: &mut Scratch<T>)
     }
 }
 
-/// `scores[r][t] = q_(first + r) . k_t`.
+/// `scores[r][t] = q_(first + r) . k_t`: sums across vectors are taken sixteen tokens at a time, all at once.
 #[inline(always)]
 fn score<V: Simd, T: Number, S: Element, const R: usize>(
     keys: &[S],
@@ -137,24 +151,97 @@ fn score<V: Simd, T: Number, S: Element, const R: usize>(
     for r in 0..R {
         queries[r] = &all[(first + r) * vectors..(first + r + 1) * vectors];
     }
-    for (t, key) in keys.chunks_exact(dim).enumerate() {
-        let mut sums = [T::Lanes::<V>::splat(T::zero()); R];
-        let (whole, rest) = key.as_chunks::<WIDTH>();
-        for (i, key) in whole.iter().enumerate() {
-            let key = T::Lanes::<V>::load_stored(key);
-            for r in 0..R {
-                sums[r] = key.mul_add(T::Lanes::<V>::load(&queries[r][i]), sums[r]);
-            }
-        }
-        if !rest.is_empty() {
-            let key: T::Lanes<V> = rest_of(rest);
-            for r in 0..R {
-                sums[r] = key.mul_add(T::Lanes::<V>::load(&queries[r][vectors - 1]), sums[r]);
+    let mut products = [[T::Lanes::<V>::splat(T::zero()); WIDTH]; R];
+    for (i, keys) in keys.chunks(WIDTH * dim).enumerate() {
+        for (pair, keys) in keys.chunks(2 * dim).enumerate() {
+            if V::REGISTERS >= 32 && keys.len() == 2 * dim {
+                multiply::<V, T, S, R, 2>(keys, dim, &queries, 2 * pair, &mut products);
+            } else {
+                for (n, key) in keys.chunks_exact(dim).enumerate() {
+                    multiply::<V, T, S, R, 1>(key, dim, &queries, 2 * pair + n, &mut products);
+                }
             }
         }
         for r in 0..R {
-            scores[r][t] = sums[r].sum();
+            let to: &mut [T; WIDTH] = scores[r][i * WIDTH..].first_chunk_mut().expect("blocks are whole vectors");
+            T::Lanes::<V>::sums(products[r]).store(to);
         }
+    }
+}
+
+/// The products of `N` tokens' keys with the rows' queries, added up but for the last vector.
+#[inline(always)]
+fn multiply<V: Simd, T: Number, S: Element, const R: usize, const N: usize>(
+    keys: &[S],
+    dim: usize,
+    queries: &[&[[T; WIDTH]]; R],
+    t: usize,
+    products: &mut [[T::Lanes<V>; WIDTH]; R],
+) {
+    let mut sums = [[T::Lanes::<V>::splat(T::zero()); N]; R];
+    prefetch::<V, S>(keys);
+    let mut at = 0;
+    while at + RUN * WIDTH <= dim {
+        multiply_run::<V, T, S, R, N, RUN>(keys, dim, at, queries, &mut sums);
+        at += RUN * WIDTH;
+    }
+    while at + WIDTH <= dim {
+        multiply_run::<V, T, S, R, N, 1>(keys, dim, at, queries, &mut sums);
+        at += WIDTH;
+    }
+    if at < dim {
+        for n in 0..N {
+            let key: T::Lanes<V> = rest_of(&keys[n * dim + at..(n + 1) * dim]);
+            for r in 0..R {
+                sums[r][n] = key.mul_add(T::Lanes::<V>::load(&queries[r][at / WIDTH]), sums[r][n]);
+            }
+        }
+    }
+    for r in 0..R {
+        for n in 0..N {
+            products[r][t + n] = sums[r][n];
+        }
+    }
+}
+
+/// `U` vectors of head dims from dim `at` on.
+#[inline(always)]
+fn multiply_run<V: Simd, T: Number, S: Element, const R: usize, const N: usize, const U: usize>(
+    keys: &[S],
+    dim: usize,
+    at: usize,
+    queries: &[&[[T; WIDTH]]; R],
+    sums: &mut [[T::Lanes<V>; N]; R],
+) {
+    let mut key = [[T::Lanes::<V>::splat(T::zero()); U]; N];
+    for n in 0..N {
+        let stored: &[[S; WIDTH]; U] = first_vectors(&keys[n * dim + at..]);
+        for u in 0..U {
+            key[n][u] = T::Lanes::<V>::load_stored(&stored[u]);
+        }
+    }
+    for r in 0..R {
+        let queries: &[[T; WIDTH]; U] = queries[r][at / WIDTH..].first_chunk().expect("as many of a query");
+        for u in 0..U {
+            let query = T::Lanes::<V>::load(&queries[u]);
+            for n in 0..N {
+                sums[r][n] = key[n][u].mul_add(query, sums[r][n]);
+            }
+        }
+    }
+}
+
+/// The first `U` vectors of stored numbers.
+#[inline(always)]
+fn first_vectors<S, const U: usize>(from: &[S]) -> &[[S; WIDTH]; U] {
+    from.as_chunks().0.first_chunk().expect("the vectors of a run")
+}
+
+/// Asks for numbers that come [`AHEAD`] of these, which all come one after another.
+#[inline(always)]
+fn prefetch<V: Simd, S>(numbers: &[S]) {
+    for line in (0..size_of_val(numbers)).step_by(CACHE_LINE) {
+        V::prefetch(numbers, AHEAD + line);
     }
 }
 
@@ -196,7 +283,7 @@ fn accumulate<V: Simd, T: Number, S: Element, const R: usize>(
     state: &mut AttnRowsMut<'_, T>,
 ) {
     let mut at = 0;
-    while at + RUN * WIDTH <= dim {
+    while V::REGISTERS >= 32 && at + RUN * WIDTH <= dim {
         add_run::<V, T, S, R, RUN>(values, dim, at, first, weights, state);
         at += RUN * WIDTH;
     }
@@ -226,9 +313,10 @@ fn add_run<V: Simd, T: Number, S: Element, const R: usize, const N: usize>(
 ) {
     let mut sums = [[T::Lanes::<V>::splat(T::zero()); N]; R];
     for (t, value) in values.chunks_exact(dim).take(BLOCK).enumerate() {
-        let value = &value[at..at + N * WIDTH];
+        let value: &[[S; WIDTH]; N] = first_vectors(&value[at..]);
+        prefetch::<V, _>(value);
         for i in 0..N {
-            let value = T::Lanes::<V>::load_stored(value[i * WIDTH..].first_chunk().expect("a vector of the run"));
+            let value = T::Lanes::<V>::load_stored(&value[i]);
             for r in 0..R {
                 sums[r][i] = T::Lanes::<V>::splat(weights[r][t]).mul_add(value, sums[r][i]);
             }
