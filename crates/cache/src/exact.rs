@@ -131,6 +131,10 @@ impl<S: Element> KvCache for ExactCache<S> {
         Ok(())
     }
 
+    fn fork(&self) -> Option<Box<dyn KvCache>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn len(&self) -> usize {
         self.heads.iter().map(Tokens::len).min().unwrap_or(0)
     }

@@ -44,6 +44,12 @@ pub trait KvCache: Send {
         let _ = (tokens, workspace);
     }
 
+    /// A second cache with the same past, that goes on by itself: several questions about one document. `None` if
+    /// this cache cannot be had twice.
+    fn fork(&self) -> Option<Box<dyn KvCache>> {
+        None
+    }
+
     /// Tokens that every layer has been given.
     fn len(&self) -> usize;
 

@@ -53,7 +53,7 @@ use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, 
 use head::{Compression, Head};
 
 /// The `fourier` cache: exact numbers in `S`, spectra in `C`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FourierCache<S, C> {
     settings: FourierSettings,
     context: CacheContext,
@@ -61,7 +61,7 @@ pub struct FourierCache<S, C> {
     layers: Vec<Layer<S, C>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer<S, C> {
     sealed: bool,
     heads: Vec<Head<S, C>>,
@@ -161,6 +161,10 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
         check_queries(&queries, shape, out, heads.first().map_or(0, Head::tail_len))?;
         attend::attend(heads, shape, queries, workspace, out);
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn KvCache>> {
+        Some(Box::new(self.clone()))
     }
 
     fn len(&self) -> usize {

@@ -1,0 +1,1 @@
+//! Scores of predictions, as the official scorers compute them.
