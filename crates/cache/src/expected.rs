@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bytes::CacheBytes;
+use crate::evicting::expected_bytes as evicting_bytes;
 use crate::exact::expected_bytes as exact_bytes;
 use crate::fourier::expected_bytes as fourier_bytes;
 use crate::plan::{Plan, PlanError};
@@ -30,7 +31,10 @@ impl CacheKind {
         prompt: PromptSize,
     ) -> Result<CacheBytes, CacheError> {
         match self {
-            CacheKind::Exact(_) if plan.is_some() => Err(PlanError::NoUse { kind: self.name() }.into()),
+            CacheKind::Exact(_) | CacheKind::Evicting(_) if plan.is_some() => {
+                Err(PlanError::NoUse { kind: self.name() }.into())
+            }
+            CacheKind::Evicting(settings) => Ok(evicting_bytes(settings, shape, prompt)),
             CacheKind::Exact(storage) => Ok(exact_bytes(*storage, shape, prompt)),
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
         }

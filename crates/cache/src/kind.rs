@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::fourier::FourierSettings;
 use crate::plan::Plan;
 use crate::settings::{SettingsError, pairs, word};
-use crate::{CacheContext, CacheError, ExactCache, FourierCache, KvCache};
+use crate::{CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache};
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub enum CacheKind {
     Exact(Storage),
     /// The middle as a spectrum along time.
     Fourier(FourierSettings),
+    /// Some tokens as they are, the others not at all.
+    Evicting(EvictingSettings),
 }
 
 /// Number types of a cache.
@@ -61,9 +63,12 @@ impl fmt::Display for Storage {
 
 impl CacheKind {
     /// The kinds' names, with one line each.
-    pub const DESCRIPTIONS: [(&'static str, &'static str); 2] = [
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 5] = [
         ("exact", "every token as it is (settings: bf16, f16 or f32)"),
         ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
+        ("streaming", "the first tokens and the last (StreamingLLM)"),
+        ("snapkv", "the tokens that the end of the prompt attends to (SnapKV)"),
+        ("pyramidkv", "the same, more of them in the first layers (PyramidKV)"),
     ];
 
     /// The kind's name, without settings.
@@ -71,6 +76,7 @@ impl CacheKind {
         match self {
             CacheKind::Exact(_) => "exact",
             CacheKind::Fourier(_) => "fourier",
+            CacheKind::Evicting(settings) => settings.choice.name(),
         }
     }
 
@@ -80,7 +86,12 @@ impl CacheKind {
     /// If a plan is given to a kind that has no use for one, or that does not fit the settings or the model's shape.
     pub fn build(&self, context: &CacheContext, plan: Option<Arc<Plan>>) -> Result<Box<dyn KvCache>, CacheError> {
         match self {
-            CacheKind::Exact(_) if plan.is_some() => Err(crate::plan::PlanError::NoUse { kind: self.name() }.into()),
+            CacheKind::Exact(_) | CacheKind::Evicting(_) if plan.is_some() => {
+                Err(crate::plan::PlanError::NoUse { kind: self.name() }.into())
+            }
+            CacheKind::Evicting(settings) => {
+                Ok(Box::new(EvictingCache::new(settings.clone(), context.shape.clone())))
+            }
             CacheKind::Exact(storage) => {
                 let shape = context.shape.clone();
                 Ok(match storage {
@@ -121,6 +132,7 @@ impl fmt::Display for CacheKind {
         match self {
             CacheKind::Exact(storage) => write!(f, "exact:{storage}"),
             CacheKind::Fourier(settings) => write!(f, "fourier:{settings}"),
+            CacheKind::Evicting(settings) => write!(f, "{}:{settings}", settings.choice.name()),
         }
     }
 }
@@ -133,8 +145,11 @@ impl FromStr for CacheKind {
         match name {
             "exact" | "full" => parse_exact(settings),
             "fourier" => Ok(CacheKind::Fourier(settings.parse()?)),
+            "streaming" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Streaming, settings)?)),
+            "snapkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Snap, settings)?)),
+            "pyramidkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Pyramid, settings)?)),
             _ => Err(SettingsError::Kind {
-                known: CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or "),
+                known: CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(", "),
                 got: name.to_owned(),
             }),
         }
@@ -162,7 +177,16 @@ mod tests {
     #[test]
     fn descriptions_are_read_back() {
         for text in
-            ["exact", "full:f32", "fourier", "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error"]
+            [
+                "exact",
+                "full:f32",
+                "fourier",
+                "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
+                "streaming",
+                "streaming:ratio=7.5,sink=0",
+                "snapkv:tokens=300,window=16,kernel=5,pool=mean",
+                "pyramidkv:ratio=4",
+            ]
         {
             let kind: CacheKind = text.parse().unwrap();
             assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind, "{text} -> {kind}");
@@ -181,6 +205,11 @@ mod tests {
             ("fourier:band=high", "high"),
             ("fourier:coefficients=f16", "f16"),
             ("fourier:window=99999999999999999999", "99999999999999999999"),
+            ("streaming:window=3", "window"),
+            ("snapkv:ratio=0.5", "0.5"),
+            ("snapkv:ratio=nan", "nan"),
+            ("pyramidkv:kernel=4", "4"),
+            ("pyramidkv:pool=min", "min"),
         ] {
             let error = text.parse::<CacheKind>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{named}`")), "{text}: {error}");

@@ -16,6 +16,7 @@
 
 mod bytes;
 mod error;
+mod evicting;
 mod exact;
 mod expected;
 pub mod fourier;
@@ -25,11 +26,13 @@ pub mod plan;
 mod rows;
 mod settings;
 mod shape;
+mod tee;
 mod tokens;
 mod trace;
 
 pub use bytes::CacheBytes;
 pub use error::CacheError;
+pub use evicting::{Budget, Choice, EvictingCache, EvictingSettings, Pool};
 pub use exact::ExactCache;
 pub use expected::PromptSize;
 pub use fourier::FourierCache;
@@ -40,4 +43,5 @@ pub use kv_cache::KvCache;
 pub use rows::{KvRows, QueryRows};
 pub use settings::SettingsError;
 pub use shape::{CacheContext, CacheShape};
+pub use tee::{CacheList, TeeCache};
 pub use trace::{LayerTrace, TraceCache};

@@ -75,6 +75,17 @@ impl<S: Element> Tokens<S> {
         Tokens { dim: self.dim, keys: self.keys[..length].to_vec(), values: self.values[..length].to_vec() }
     }
 
+    /// Keeps the tokens at `places`, in their order, in no more memory than they need.
+    pub(crate) fn keep(&mut self, places: &[usize]) {
+        for v in [&mut self.keys, &mut self.values] {
+            let mut kept = Vec::with_capacity(places.len() * self.dim);
+            for &at in places {
+                kept.extend_from_slice(&v[at * self.dim..(at + 1) * self.dim]);
+            }
+            *v = kept;
+        }
+    }
+
     /// All tokens.
     pub(crate) fn region(&self) -> ExactRegion<'_, S> {
         ExactRegion { keys: &self.keys, values: &self.values }

@@ -30,6 +30,19 @@ impl<'e> Session<'e> {
         Session { engine, cache, activations: engine.model().activations(), tokens: Vec::new(), broken: false }
     }
 
+    /// Goes on with a cache that holds `tokens`; `None` if it holds another number of them.
+    pub fn resume(engine: &'e Engine, cache: Box<dyn KvCache>, tokens: Vec<u32>) -> Option<Self> {
+        let holds = cache.len() == tokens.len();
+        holds.then(|| Session { tokens, ..Session::new(engine, cache) })
+    }
+
+    /// A second session with the same past, that goes on by itself. `None` if the cache cannot be had twice, or a pass
+    /// over it has failed.
+    pub fn fork(&self) -> Option<Self> {
+        let cache = self.cache.fork().filter(|_| !self.broken)?;
+        Session::resume(self.engine, cache, self.tokens.clone())
+    }
+
     /// The cache.
     pub fn cache(&self) -> &dyn KvCache {
         self.cache.as_ref()
