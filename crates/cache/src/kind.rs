@@ -89,9 +89,7 @@ impl CacheKind {
             CacheKind::Exact(_) | CacheKind::Evicting(_) if plan.is_some() => {
                 Err(crate::plan::PlanError::NoUse { kind: self.name() }.into())
             }
-            CacheKind::Evicting(settings) => {
-                Ok(Box::new(EvictingCache::new(settings.clone(), context.shape.clone())))
-            }
+            CacheKind::Evicting(settings) => Ok(Box::new(EvictingCache::new(settings.clone(), context.shape.clone()))),
             CacheKind::Exact(storage) => {
                 let shape = context.shape.clone();
                 Ok(match storage {
@@ -176,18 +174,16 @@ mod tests {
 
     #[test]
     fn descriptions_are_read_back() {
-        for text in
-            [
-                "exact",
-                "full:f32",
-                "fourier",
-                "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
-                "streaming",
-                "streaming:ratio=7.5,sink=0",
-                "snapkv:tokens=300,window=16,kernel=5,pool=mean",
-                "pyramidkv:ratio=4",
-            ]
-        {
+        for text in [
+            "exact",
+            "full:f32",
+            "fourier",
+            "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
+            "streaming",
+            "streaming:ratio=7.5,sink=0",
+            "snapkv:tokens=300,window=16,kernel=5,pool=mean",
+            "pyramidkv:ratio=4",
+        ] {
             let kind: CacheKind = text.parse().unwrap();
             assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind, "{text} -> {kind}");
         }

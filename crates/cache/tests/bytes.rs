@@ -32,6 +32,9 @@ fn reported_bytes_are_the_allocators() {
         "fourier:window=70,harmonics=16,least-middle=40",
         "fourier:window=33,harmonics=8,capacity=100,least-middle=16,band=base,coefficients=f32",
         "fourier",
+        "streaming:tokens=70",
+        "snapkv:ratio=3,window=8",
+        "pyramidkv:tokens=60,window=8",
     ];
     for kind in kinds {
         let cases = [(0, 0, 0), (10, 0, 0), (300, 0, 0), (300, 0, 1), (300, 0, 500), (10, 0, 400), (1, 0, 2)];

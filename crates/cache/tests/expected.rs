@@ -31,6 +31,11 @@ fn many_settings_and_lengths() {
         "fourier:window=16,harmonics=300,least-middle=20,exact=f32",
         "fourier:window=50,harmonics=20,rank=error,exact=f16,coefficients=f32",
         "fourier:window=64,harmonics=8,capacity=64,band=base,exact=f32,coefficients=f32",
+        "streaming:tokens=70",
+        "streaming:ratio=2.5,sink=0",
+        "snapkv:ratio=3,window=8",
+        "pyramidkv:tokens=100,window=16",
+        "pyramidkv:ratio=1.2,window=16",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {

@@ -17,7 +17,6 @@ use fourier_kv_kernels::attention::exact::{Mask, attend_exact};
 use fourier_kv_kernels::element::Element;
 use half::bf16;
 
-pub(crate) use settings::ratio;
 pub use settings::{Budget, Choice, EvictingSettings, Pool};
 
 use crate::bytes::{CacheBytes, held};

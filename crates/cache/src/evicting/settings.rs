@@ -118,7 +118,7 @@ impl fmt::Display for EvictingSettings {
 }
 
 /// How many times smaller: a number from 1 to 1,000.
-pub(crate) fn ratio(value: &str) -> Result<f64, SettingsError> {
+fn ratio(value: &str) -> Result<f64, SettingsError> {
     value.parse().ok().filter(|r| (1.0..=1000.0).contains(r)).ok_or_else(|| SettingsError::Value {
         key: "ratio",
         expected: "a number from 1 to 1000".to_owned(),

@@ -85,19 +85,58 @@ impl Tape {
 
     /// What attention of token `token` over all tokens up to it is, `[H][D]`, in `f64`.
     pub fn oracle(&self, layer: usize, token: usize) -> Vec<f64> {
+        self.attention(layer, token, |_| (0..=token).collect(), f64::from)
+    }
+
+    /// What attention of token `token` over the tokens `kept(key/value head)` is, `[H][D]`, in `f64`, of numbers that
+    /// are held in 16 bits.
+    pub fn oracle_over(&self, layer: usize, token: usize, kept: impl Fn(usize) -> Vec<usize>) -> Vec<f64> {
+        self.attention(layer, token, kept, rounded)
+    }
+
+    fn attention(
+        &self,
+        layer: usize,
+        token: usize,
+        kept: impl Fn(usize) -> Vec<usize>,
+        held: fn(f32) -> f64,
+    ) -> Vec<f64> {
         let (dim, group) = (self.shape.head_dim, self.shape.group());
-        let all = token + 1;
-        let wide = |x: Vec<f32>| x.into_iter().map(f64::from).collect::<Vec<_>>();
-        let q = wide(self.rows("q", layer, token, all));
-        let (k, v) = (wide(self.rows("k", layer, 0, all)), wide(self.rows("v", layer, 0, all)));
+        let q = wide(&self.rows("q", layer, token, token + 1));
+        let [k, v] = ["k", "v"].map(|side| self.past(side, layer, token, held));
         let scale = 1.0 / (dim as f64).sqrt();
         (0..self.shape.heads)
             .flat_map(|h| {
-                let at = h / group * all * dim..(h / group + 1) * all * dim;
-                oracle::attend(&q[h * dim..(h + 1) * dim], &k[at.clone()], &v[at], scale)
+                let pick = |past: &[f64]| -> Vec<f64> {
+                    let row = |t: usize| &past[((h / group) * (token + 1) + t) * dim..][..dim];
+                    kept(h / group).into_iter().flat_map(|t| row(t).to_vec()).collect()
+                };
+                oracle::attend(&q[h * dim..(h + 1) * dim], &pick(&k), &pick(&v), scale)
             })
             .collect()
     }
+
+    /// Keys or values of all tokens up to `token`, `[G][T][D]`, as they are held.
+    fn past(&self, side: &str, layer: usize, token: usize, held: fn(f32) -> f64) -> Vec<f64> {
+        self.rows(side, layer, 0, token + 1).into_iter().map(held).collect()
+    }
+
+    /// The attention weights of one query head of token `token` over all tokens up to it, in `f64`, of keys that are
+    /// held in 16 bits.
+    pub fn weights(&self, layer: usize, head: usize, token: usize) -> Vec<f64> {
+        let dim = self.shape.head_dim;
+        let q = wide(&self.rows("q", layer, token, token + 1));
+        let keys = self.past("k", layer, token, rounded);
+        let keys = &keys[head / self.shape.group() * (token + 1) * dim..][..(token + 1) * dim];
+        let dot = |key: &[f64]| key.iter().zip(&q[head * dim..]).map(|(a, b)| a * b).sum::<f64>();
+        let scores: Vec<f64> = keys.chunks_exact(dim).map(|key| (dot(key) / (dim as f64).sqrt()).exp()).collect();
+        let sum: f64 = scores.iter().sum();
+        scores.into_iter().map(|s| s / sum).collect()
+    }
+}
+
+fn rounded(x: f32) -> f64 {
+    half::bf16::from_f32(x).to_f64()
 }
 
 pub fn context() -> CacheContext {
