@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::fourier::FourierSettings;
 use crate::plan::Plan;
 use crate::settings::{SettingsError, pairs, word};
-use crate::{CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache};
+use crate::{
+    Budget, CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache,
+};
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +79,17 @@ impl CacheKind {
             CacheKind::Exact(_) => "exact",
             CacheKind::Fourier(_) => "fourier",
             CacheKind::Evicting(settings) => settings.choice.name(),
+        }
+    }
+
+    /// The same kind in the size that makes a prompt `ratio` times smaller, if its size can be chosen.
+    pub fn with_ratio(&self, ratio: f64) -> Option<Self> {
+        match self {
+            CacheKind::Fourier(s) => Some(CacheKind::Fourier(FourierSettings { ratio: Some(ratio), ..s.clone() })),
+            CacheKind::Evicting(s) => {
+                Some(CacheKind::Evicting(EvictingSettings { budget: Budget::Ratio(ratio), ..s.clone() }))
+            }
+            CacheKind::Exact(_) => None,
         }
     }
 

@@ -58,3 +58,12 @@ pub(crate) fn word<T: Copy>(key: &'static str, value: &str, known: &[(&str, T)])
         got: value.to_owned(),
     })
 }
+
+/// How many times smaller: a number from 1 to 1,000.
+pub(crate) fn ratio(value: &str) -> Result<f64, SettingsError> {
+    value.parse().ok().filter(|r| (1.0..=1000.0).contains(r)).ok_or_else(|| SettingsError::Value {
+        key: "ratio",
+        expected: "a number from 1 to 1000".to_owned(),
+        got: value.to_owned(),
+    })
+}

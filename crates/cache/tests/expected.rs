@@ -31,6 +31,9 @@ fn many_settings_and_lengths() {
         "fourier:window=16,harmonics=300,least-middle=20,exact=f32",
         "fourier:window=50,harmonics=20,rank=error,exact=f16,coefficients=f32",
         "fourier:window=64,harmonics=8,capacity=64,band=base,exact=f32,coefficients=f32",
+        "fourier:window=40,harmonics=16,ratio=2",
+        "fourier:window=40,harmonics=16,ratio=1.3,band=carrier",
+        "fourier:window=40,harmonics=16,ratio=900",
         "streaming:tokens=70",
         "streaming:ratio=2.5,sink=0",
         "snapkv:ratio=3,window=8",
@@ -87,4 +90,25 @@ fn plans_that_do_not_fit_are_refused() {
     let other = CacheShape { layers: 3, ..shape() };
     let kind: CacheKind = "fourier".parse().unwrap();
     assert!(matches!(kind.expected_bytes(&other, Some(&plan(Band::Carrier)), prompt), Err(CacheError::Plan(_))));
+}
+
+/// A ratio that the window leaves room for is met, and not by much more than a dim a head.
+#[test]
+fn a_ratio_that_is_asked_for_is_met() {
+    let rope_frequencies = (0..32).map(|i| 1e4f64.powf(-f64::from(i) / 32.0)).collect();
+    let shape = CacheShape { layers: 12, heads: 3, kv_heads: 1, head_dim: 64, rope_frequencies };
+    let prompt = PromptSize { tokens: 6_000, tile: 512 };
+    for band in ["base", "carrier"] {
+        let mut before = 0.0;
+        for ratio in [1.5, 2.0, 3.0, 6.0, 10.0] {
+            let kind: CacheKind = format!("fourier:window=40,harmonics=64,band={band},ratio={ratio}").parse().unwrap();
+            let bytes = kind.expected_bytes(&shape, None, prompt).unwrap().total();
+            let measured = shape.exact_bytes(prompt.tokens, 2) as f64 / bytes as f64;
+            assert!((ratio..1.15 * ratio).contains(&measured) && measured > before, "{kind}: {measured}");
+            before = measured;
+        }
+        // No number of dims makes it a thousand times smaller: all are spectral then.
+        let kind: CacheKind = format!("fourier:window=40,harmonics=64,band={band},ratio=1000").parse().unwrap();
+        assert_eq!(kind.expected_bytes(&shape, None, prompt).unwrap().exact_dims, 0);
+    }
 }

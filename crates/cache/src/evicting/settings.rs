@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::settings::{SettingsError, number, pairs, word};
+use crate::settings::{SettingsError, number, pairs, ratio, word};
 
 /// Which tokens are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,15 +115,6 @@ impl fmt::Display for EvictingSettings {
             }
         }
     }
-}
-
-/// How many times smaller: a number from 1 to 1,000.
-fn ratio(value: &str) -> Result<f64, SettingsError> {
-    value.parse().ok().filter(|r| (1.0..=1000.0).contains(r)).ok_or_else(|| SettingsError::Value {
-        key: "ratio",
-        expected: "a number from 1 to 1000".to_owned(),
-        got: value.to_owned(),
-    })
 }
 
 fn odd(value: &str) -> Result<usize, SettingsError> {

@@ -22,6 +22,15 @@ pub fn shares(layer: usize, layers: usize) -> Shares {
     }
 }
 
+impl Shares {
+    /// More spectral dims (`push` above 0, all of them at 1) or fewer (below 0, none at -1): every layer is moved by the
+    /// same part of the way.
+    pub fn pushed(self, push: f64) -> Self {
+        let moved = |share: f64| if push > 0.0 { share + (1.0 - share) * push } else { share * (1.0 + push) };
+        Shares { keys: moved(self.keys), values: moved(self.values) }
+    }
+}
+
 /// How many of `tracks` a share is, to the nearest.
 pub fn count(share: f64, tracks: usize) -> usize {
     (share * tracks as f64).round() as usize

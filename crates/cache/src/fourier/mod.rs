@@ -49,7 +49,9 @@ use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads};
 use crate::plan::{HeadPlan, Plan};
-use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use crate::{
+    AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, PromptSize, QueryRows, Workspace,
+};
 use head::{Compression, Head};
 
 /// The `fourier` cache: exact numbers in `S`, spectra in `C`.
@@ -83,28 +85,34 @@ impl<S: Element, C: Element> FourierCache<S, C> {
         Ok(FourierCache { settings, context, plan, layers })
     }
 
+    /// The shares of spectral dims of a layer that begins its first stretch now; later ones take the same dims.
+    fn shares(&self, layer: usize) -> budget::Shares {
+        let shape = &self.context.shape;
+        let shares = budget::shares(layer, shape.layers);
+        let held = self.layers[layer].heads.first().filter(|head| head.middle().is_empty()).map_or(0, Head::len);
+        match held {
+            0 => shares,
+            tokens => {
+                let prompt = PromptSize { tokens, tile: tokens };
+                shares.pushed(size::push(&self.settings, shape, self.plan.is_some(), prompt))
+            }
+        }
+    }
+
     fn settle(&mut self, layer: usize, workspace: &Workspace) {
+        let shares = self.shares(layer);
         let FourierCache { settings, context, plan, layers } = self;
         let heads = Chunks::new(&mut layers[layer].heads, 1);
         workspace.team().for_parts(heads, |g, head| {
-            head[0].settle(compression(settings, context, plan.as_deref(), layer, g), workspace);
+            let with = Compression {
+                settings,
+                frequencies: &context.shape.rope_frequencies,
+                shares,
+                output_energy: context.output_energy(layer, g),
+                plan: plan.as_deref().map(|p| p.head(layer, g)),
+            };
+            head[0].settle(with, workspace);
         });
-    }
-}
-
-fn compression<'a>(
-    settings: &'a FourierSettings,
-    context: &'a CacheContext,
-    plan: Option<&'a Plan>,
-    layer: usize,
-    head: usize,
-) -> Compression<'a> {
-    Compression {
-        settings,
-        frequencies: &context.shape.rope_frequencies,
-        shares: budget::shares(layer, context.shape.layers),
-        output_energy: context.output_energy(layer, head),
-        plan: plan.map(|p| p.head(layer, head)),
     }
 }
 

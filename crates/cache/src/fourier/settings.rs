@@ -7,7 +7,7 @@ use fourier_kv_spectral::period::fast_period;
 use serde::{Deserialize, Serialize};
 
 use crate::kind::Storage;
-use crate::settings::{SettingsError, number, pairs, word};
+use crate::settings::{SettingsError, number, pairs, ratio, word};
 
 /// Settings of the `fourier` cache; [`Default`] gives the paper's sizes and band. (`carrier` holds as much in as many
 /// numbers, but must keep or give up both dims of a pair together; measured, docs/method.md, that costs more than the
@@ -29,6 +29,9 @@ pub struct FourierSettings {
     pub band: Band,
     /// How dims are ranked when there is no plan.
     pub rank: Rank,
+    /// How many times smaller than exact tokens the prompt is to be, by the number of spectral dims, as far as the
+    /// window and the spectra allow; `None`: the paper's shares. A plan goes before it.
+    pub ratio: Option<f64>,
     /// The number type of tokens and dims that stay exact.
     pub exact: Storage,
     /// The number type of spectra: `bf16` or `f32` (`f16` would overflow: coefficients are sums over time).
@@ -74,6 +77,7 @@ impl Default for FourierSettings {
             least_middle: None,
             band: Band::Base,
             rank: Rank::Weighted,
+            ratio: None,
             exact: Storage::Bf16,
             coefficients: Storage::Bf16,
         }
@@ -111,7 +115,8 @@ impl fmt::Display for FourierSettings {
             self.least_middle(),
             self.exact,
             self.coefficients
-        )
+        )?;
+        self.ratio.map_or(Ok(()), |ratio| write!(f, ",ratio={ratio}"))
     }
 }
 
@@ -130,13 +135,15 @@ impl FromStr for FourierSettings {
                 "least-middle" => s.least_middle = Some(number("least-middle", value, 1)?),
                 "band" => s.band = word("band", value, &[("base", Band::Base), ("carrier", Band::Carrier)])?,
                 "rank" => s.rank = word("rank", value, &[("error", Rank::Error), ("weighted", Rank::Weighted)])?,
+                "ratio" => s.ratio = Some(ratio(value)?),
                 "exact" => s.exact = word("exact", value, &Storage::NAMES)?,
                 "coefficients" => {
                     let known = [("bf16", Storage::Bf16), ("f32", Storage::F32)];
                     s.coefficients = word("coefficients", value, &known)?;
                 }
                 _ => {
-                    let known = "band, harmonics, sink, window, capacity, least-middle, rank, exact, coefficients";
+                    let known =
+                        "band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact, coefficients";
                     return Err(SettingsError::Key { kind: "fourier", known: known.into(), got: key.into() });
                 }
             }

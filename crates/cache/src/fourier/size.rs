@@ -28,6 +28,31 @@ pub(crate) fn expected_bytes(
     if let Some(plan) = plan {
         plan.check(shape, settings.band)?;
     }
+    Ok(bytes_at(settings, shape, plan, prompt, push(settings, shape, plan.is_some(), prompt)))
+}
+
+/// How far the layers' shares are pushed to reach the ratio that the settings ask for, -1 to 1: the least that makes a
+/// prompt of this size no larger, or 1 if nothing does. 0 if no ratio is asked for, or a plan says which dims.
+pub(super) fn push(settings: &FourierSettings, shape: &CacheShape, planned: bool, prompt: PromptSize) -> f64 {
+    let Some(ratio) = settings.ratio.filter(|_| !planned) else { return 0.0 };
+    let budget = shape.exact_bytes(prompt.tokens, settings.exact.width()) as f64 / ratio;
+    let fits = |push: f64| bytes_at(settings, shape, None, prompt, push).total() as f64 <= budget;
+    let (mut low, mut high) = (-1.0, 1.0);
+    // Shares are rounded to whole dims: thousandths are finer than that.
+    while high - low > 1e-3 {
+        let middle = (low + high) / 2.0;
+        if fits(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+fn bytes_at(
+    settings: &FourierSettings,
+    shape: &CacheShape,
+    plan: Option<&Plan>,
+    prompt: PromptSize,
+    push: f64,
+) -> CacheBytes {
     // The structures are as large for every number type: they hold vectors.
     let (layer_size, head_size) = (size_of::<Layer<f32, f32>>(), size_of::<Head<f32, f32>>());
     let bookkeeping = shape.layers * (layer_size + shape.kv_heads * head_size);
@@ -38,13 +63,13 @@ pub(crate) fn expected_bytes(
             let tracks = Tracks {
                 settings,
                 shape,
-                shares: shares(layer, shape.layers),
+                shares: shares(layer, shape.layers).pushed(push),
                 plan: plan.map(|p| p.head(layer, head)),
             };
             bytes += tracks.head_bytes(&parts);
         }
     }
-    Ok(bytes)
+    bytes
 }
 
 /// How a head's tokens are divided; the same for all heads.
