@@ -25,6 +25,7 @@ import struct
 import sys
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import golden_file
 from metric_texts import code_pairs, near_copy, salad, text_pairs
@@ -260,9 +261,13 @@ def first_lines(rng):
 
 
 def percents():
-    """Means of `ones` ones among `count` scores: ties and near ties of the second place."""
+    """Means of `ones` ones among `count` scores: ties and near ties of the second place.
+
+    Of 160 scores, some have means that LongBench and RULER round apart.
+    """
     cases = [(ones, count) for count in [3, 7, 8, 150, 200, 500, 800, 1600] for ones in [0, 1, 3, 5, count]]
     cases = sorted({(min(ones, count), count) for ones, count in cases} | {(n, 800) for n in range(7, 60, 4)})
+    cases += [(ones, 160) for ones in [23, 49, 51, 87, 93]]
     return [
         {
             "ones": ones, "count": count, "longbench": round(100 * float(ones) / count, 2),
@@ -305,7 +310,9 @@ def golden():
     makers = [texts, code, classifications, numbers, ruler, needles, labels, first_lines, distributions]
     # A seed for each, so that a change to one leaves the others as they are.
     content = {maker.__name__: maker(random.Random(f"{SEED} {maker.__name__}")) for maker in makers}
-    return content | {"percents": percents(), "longest_walk": longest_walk()}
+    # On a stack of its own: whatever calls this may have frames on its stack that only the interpreter sees.
+    walk = ThreadPoolExecutor(1).submit(longest_walk).result()
+    return content | {"percents": percents(), "longest_walk": walk}
 
 
 if __name__ == "__main__":

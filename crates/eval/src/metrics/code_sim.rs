@@ -6,8 +6,8 @@ use super::sequence_matcher::matching_characters;
 /// "//" in it (an empty text if there is none), compared with the answer by fuzzywuzzy's `fuzz.ratio`.
 ///
 /// fuzzywuzzy takes the matching from Python's `difflib`, and so does this; where the package python-Levenshtein is
-/// installed it takes that one's, which is the longest common subsequence and can be a few hundredths higher. The
-/// answer is not cut: its leading spaces and further lines count.
+/// installed it takes that one's, the longest common subsequence, and the score can be higher. The answer is not cut:
+/// its leading spaces and further lines count.
 pub fn code_sim(prediction: &str, answer: &str) -> f64 {
     fuzz_ratio(first_code_line(prediction), answer) / 100.0
 }

@@ -74,8 +74,8 @@ pub fn negative_log_likelihood(logits: &[f32], token: usize) -> Result<f64, Dive
 /// # Errors
 /// If the logits make no distribution.
 pub fn top1(logits: &[f32]) -> Result<usize, DivergenceError> {
-    let largest = f64::from(largest(logits)?);
-    Ok(logits.iter().position(|&logit| f64::from(logit) == largest).unwrap_or_default())
+    let largest = largest(logits)?;
+    Ok(logits.iter().position(|&logit| logit == largest).unwrap_or_default())
 }
 
 /// Whether both think the same token likeliest.

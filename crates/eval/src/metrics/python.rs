@@ -27,8 +27,8 @@ pub(super) fn is_digit(c: char) -> bool {
 
 /// `\w`: a letter, a number or an underscore.
 ///
-/// Python leaves out the marks that belong to letters of some scripts (vowel signs of Devanagari) and the circled
-/// letters; here they count. It shows only where such a mark is written directly beside a Latin word.
+/// Python leaves out the circled letters and the marks that Unicode calls alphabetic (Hebrew points, vowel signs of
+/// Devanagari); here they count. It shows only where one is written directly beside a Latin word.
 pub(super) fn is_word(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
 }

@@ -26,8 +26,14 @@ fn shared_words(said: &[&str], right: &[&str]) -> usize {
     for word in right {
         *left.entry(word).or_default() += 1;
     }
-    let mut take = |word: &&&str| left.get_mut(**word).is_some_and(|n| n.checked_sub(1).map(|m| *n = m).is_some());
-    said.iter().filter(|word| take(word)).count()
+    let mut shared = 0;
+    for word in said {
+        if let Some(count) = left.get_mut(word).filter(|count| **count > 0) {
+            *count -= 1;
+            shared += 1;
+        }
+    }
+    shared
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ mod tests {
         let walk = |steps| rouge_l(&format!("x{}", " y".repeat(steps - 1)), "x");
         assert_eq!(walk(LONGEST_WALK), f(1.0, 0.5));
         assert_eq!(walk(LONGEST_WALK + 1), 0.0);
-        // Up is taken only for what lies above, so it goes up from "y" to the "x" far above it, or not that far.
+        // The same upwards, through an answer of which only the last words' steps are kept.
         let climb = |steps| rouge_l("x", &format!("x{}", " y".repeat(steps - 1)));
         assert_eq!(climb(LONGEST_WALK), f(0.5, 1.0));
         assert_eq!(climb(LONGEST_WALK + 1), 0.0);
