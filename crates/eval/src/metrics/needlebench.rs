@@ -23,7 +23,7 @@ pub fn v2(prediction: &str, keyword: &str) -> f64 {
     f64::from(prediction.contains(keyword))
 }
 
-/// In percent, white space aside: 100 for equal texts (also empty ones), 0 for texts of which every character must change.
+/// In percent, white space aside: 100 for equal texts (also empty ones), 0 where every character must change.
 fn likeness(prediction: &str, needle: &str) -> f64 {
     let (prediction, needle) = (without_space(prediction), without_space(needle));
     let longer = prediction.len().max(needle.len());
