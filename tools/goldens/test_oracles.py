@@ -16,6 +16,7 @@ import numpy as np
 import fourier_cache
 import fourier_head
 import golden_file
+import metrics
 import random_models
 import reference_model
 import seeded
@@ -170,6 +171,23 @@ class FourierCache(unittest.TestCase):
             np.testing.assert_allclose(out[row], want, atol=1e-12)
 
 
+class Metrics(unittest.TestCase):
+    def test_published_examples(self):
+        self.assertEqual(metrics.edit_distance("kitten", "sitting"), 3)
+        self.assertEqual(metrics.normalized("The U.S., an a"), "us")
+        self.assertAlmostEqual(metrics.qa_f1("red red", "a red fox"), 0.5)
+
+    def test_divergence_of_known_distributions(self):
+        even, sure = [0.0, 0.0], [0.0, None]
+        self.assertAlmostEqual(metrics.divergence(sure, even), math.log(2))
+        self.assertEqual(metrics.divergence(even, even), 0.0)
+
+    def test_difflib_is_what_fuzzywuzzy_uses(self):
+        # The longest common subsequence, which python-Levenshtein counts, is 2 both ways.
+        self.assertEqual(metrics.code_sim("tide", "diet"), 0.25)
+        self.assertEqual(metrics.code_sim("diet", "tide"), 0.5)
+
+
 class GoldenFiles(unittest.TestCase):
     """The files in the repository are what their scripts make."""
 
@@ -197,6 +215,9 @@ class GoldenFiles(unittest.TestCase):
                 random_models.golden(config),
                 self.read("crates/model/tests/goldens/" + path),
             )
+
+    def test_metrics(self):
+        self.assert_close(metrics.golden(), self.read(metrics.PATH))
 
     def test_fourier_head(self):
         for case in self.read(fourier_head.PATH)["cases"]:
