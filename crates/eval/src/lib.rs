@@ -14,6 +14,7 @@
 
 pub mod item;
 pub mod metrics;
+pub mod number;
 pub mod prediction;
 pub mod report;
 pub mod tasks;
