@@ -15,6 +15,7 @@
 pub mod evaluate;
 pub mod item;
 pub mod metrics;
+pub mod number;
 pub mod prediction;
 pub mod report;
 pub mod runner;

@@ -36,5 +36,6 @@ pub struct Prediction {
     #[serde(default)]
     pub labels: BTreeMap<String, f64>,
     /// What was measured: `score` (0 to 1), `log_probability`, `kl`, `ppl`, `top1`, ...
+    #[serde(with = "crate::number::map")]
     pub values: BTreeMap<String, f64>,
 }
