@@ -9,9 +9,10 @@ use half::{bf16, f16};
 use serde::Serialize;
 
 use crate::fourier::FourierSettings;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
+use crate::quantised::QuantisedSettings;
 use crate::settings::{SettingsError, pairs, word};
-use crate::{CacheContext, CacheError, ExactCache, FourierCache, KvCache};
+use crate::{CacheContext, CacheError, ExactCache, FourierCache, KvCache, QuantisedCache};
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub enum CacheKind {
     Exact(Storage),
     /// The middle as a spectrum along time.
     Fourier(FourierSettings),
+    /// Old tokens in a few bits a number.
+    Quantised(QuantisedSettings),
 }
 
 /// Number types of a cache.
@@ -61,9 +64,15 @@ impl fmt::Display for Storage {
 
 impl CacheKind {
     /// The kinds' names, with one line each.
-    pub const DESCRIPTIONS: [(&'static str, &'static str); 2] = [
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 8] = [
         ("exact", "every token as it is (settings: bf16, f16 or f32)"),
         ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
+        ("int8", "old tokens in 8 bits a number, keys by channel and values by token (KIVI)"),
+        ("int4", "the same in 4 bits"),
+        ("int3", "the same in 3 bits"),
+        ("int2", "the same in 2 bits"),
+        ("q8_0", "old tokens in llama.cpp's blocks of 8 bits a number"),
+        ("q4_0", "the same in 4 bits"),
     ];
 
     /// The kind's name, without settings.
@@ -71,7 +80,13 @@ impl CacheKind {
         match self {
             CacheKind::Exact(_) => "exact",
             CacheKind::Fourier(_) => "fourier",
+            CacheKind::Quantised(settings) => settings.name(),
         }
+    }
+
+    /// Whether a plan can say what this kind keeps.
+    pub fn takes_plan(&self) -> bool {
+        matches!(self, CacheKind::Fourier(_))
     }
 
     /// Builds an empty cache.
@@ -80,7 +95,7 @@ impl CacheKind {
     /// If a plan is given to a kind that has no use for one, or that does not fit the settings or the model's shape.
     pub fn build(&self, context: &CacheContext, plan: Option<Arc<Plan>>) -> Result<Box<dyn KvCache>, CacheError> {
         match self {
-            CacheKind::Exact(_) if plan.is_some() => Err(crate::plan::PlanError::NoUse { kind: self.name() }.into()),
+            _ if plan.is_some() && !self.takes_plan() => Err(PlanError::NoUse { kind: self.name() }.into()),
             CacheKind::Exact(storage) => {
                 let shape = context.shape.clone();
                 Ok(match storage {
@@ -90,6 +105,9 @@ impl CacheKind {
                 })
             }
             CacheKind::Fourier(settings) => build_fourier(settings, context, plan),
+            CacheKind::Quantised(settings) => {
+                Ok(Box::new(QuantisedCache::new(settings.clone(), context.shape.clone())?))
+            }
         }
     }
 }
@@ -121,6 +139,7 @@ impl fmt::Display for CacheKind {
         match self {
             CacheKind::Exact(storage) => write!(f, "exact:{storage}"),
             CacheKind::Fourier(settings) => write!(f, "fourier:{settings}"),
+            CacheKind::Quantised(settings) => settings.fmt(f),
         }
     }
 }
@@ -133,12 +152,17 @@ impl FromStr for CacheKind {
         match name {
             "exact" | "full" => parse_exact(settings),
             "fourier" => Ok(CacheKind::Fourier(settings.parse()?)),
-            _ => Err(SettingsError::Kind {
-                known: CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or "),
-                got: name.to_owned(),
-            }),
+            _ => match QuantisedSettings::usual(name) {
+                Some(usual) => Ok(CacheKind::Quantised(usual.changed_by(settings)?)),
+                None => Err(unknown(name)),
+            },
         }
     }
+}
+
+fn unknown(name: &str) -> SettingsError {
+    let known = CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or ");
+    SettingsError::Kind { known, got: name.to_owned() }
 }
 
 fn parse_exact(settings: &str) -> Result<CacheKind, SettingsError> {
@@ -161,10 +185,15 @@ mod tests {
 
     #[test]
     fn descriptions_are_read_back() {
-        for text in
-            ["exact", "full:f32", "fourier", "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error"]
-        {
+        let more = [
+            "full:f32",
+            "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
+            "int3:keys=unrotated,group=7,residual=0",
+            "q4_0:hadamard=on,residual=64",
+        ];
+        for text in CacheKind::DESCRIPTIONS.map(|(name, _)| name).into_iter().chain(more) {
             let kind: CacheKind = text.parse().unwrap();
+            assert!(text.starts_with(kind.name()) || text.starts_with("full"), "{text}");
             assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind, "{text} -> {kind}");
         }
     }
@@ -181,6 +210,14 @@ mod tests {
             ("fourier:band=high", "high"),
             ("fourier:coefficients=f16", "f16"),
             ("fourier:window=99999999999999999999", "99999999999999999999"),
+            ("int5", "int5"),
+            ("int4:hadamard=on", "hadamard"),
+            ("int4:group=257", "257"),
+            ("int4:group=0", "0"),
+            ("int4:keys=turned", "turned"),
+            ("q4_0:group=16", "group"),
+            ("q4_0:hadamard=1", "1"),
+            ("q8_0:residual=x", "x"),
         ] {
             let error = text.parse::<CacheKind>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{named}`")), "{text}: {error}");

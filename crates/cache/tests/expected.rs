@@ -31,6 +31,13 @@ fn many_settings_and_lengths() {
         "fourier:window=16,harmonics=300,least-middle=20,exact=f32",
         "fourier:window=50,harmonics=20,rank=error,exact=f16,coefficients=f32",
         "fourier:window=64,harmonics=8,capacity=64,band=base,exact=f32,coefficients=f32",
+        "int8:residual=70",
+        "int4",
+        "int3:residual=30,keys=unrotated,group=16",
+        "int2:residual=0,group=37",
+        "q8_0",
+        "q4_0:hadamard=on",
+        "q4_0:residual=50",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {
@@ -74,7 +81,7 @@ fn plans_count_as_they_are() {
 #[test]
 fn plans_that_do_not_fit_are_refused() {
     let prompt = PromptSize { tokens: 10, tile: 64 };
-    for kind in ["exact", "fourier:band=base"] {
+    for kind in ["exact", "fourier:band=base", "int4", "q8_0"] {
         let kind: CacheKind = kind.parse().unwrap();
         let result = kind.expected_bytes(&shape(), Some(&plan(Band::Carrier)), prompt);
         assert!(matches!(result, Err(CacheError::Plan(_))), "{kind}");
