@@ -11,6 +11,8 @@ pub struct CacheBytes {
     pub exact_dims: usize,
     /// Spectra of the middle.
     pub coefficients: usize,
+    /// Numbers in a few bits, with what their codes mean.
+    pub codes: usize,
     /// Everything else: means, lists of dims, statistics, the structures themselves.
     pub bookkeeping: usize,
 }
@@ -18,7 +20,7 @@ pub struct CacheBytes {
 impl CacheBytes {
     /// All of it.
     pub fn total(&self) -> usize {
-        self.tokens + self.exact_dims + self.coefficients + self.bookkeeping
+        self.tokens + self.exact_dims + self.coefficients + self.codes + self.bookkeeping
     }
 }
 
@@ -27,6 +29,7 @@ impl std::ops::AddAssign for CacheBytes {
         self.tokens += other.tokens;
         self.exact_dims += other.exact_dims;
         self.coefficients += other.coefficients;
+        self.codes += other.codes;
         self.bookkeeping += other.bookkeeping;
     }
 }

@@ -7,6 +7,7 @@ use crate::evicting::expected_bytes as evicting_bytes;
 use crate::exact::expected_bytes as exact_bytes;
 use crate::fourier::expected_bytes as fourier_bytes;
 use crate::plan::{Plan, PlanError};
+use crate::quantised::expected_bytes as quantised_bytes;
 use crate::{CacheError, CacheKind, CacheShape};
 
 /// A prompt as it comes to a cache.
@@ -31,12 +32,11 @@ impl CacheKind {
         prompt: PromptSize,
     ) -> Result<CacheBytes, CacheError> {
         match self {
-            CacheKind::Exact(_) | CacheKind::Evicting(_) if plan.is_some() => {
-                Err(PlanError::NoUse { kind: self.name() }.into())
-            }
+            _ if plan.is_some() && !self.takes_plan() => Err(PlanError::NoUse { kind: self.name() }.into()),
             CacheKind::Evicting(settings) => Ok(evicting_bytes(settings, shape, prompt)),
             CacheKind::Exact(storage) => Ok(exact_bytes(*storage, shape, prompt)),
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
+            CacheKind::Quantised(settings) => Ok(quantised_bytes(settings, shape, prompt)?),
         }
     }
 }

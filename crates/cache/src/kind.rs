@@ -9,10 +9,12 @@ use half::{bf16, f16};
 use serde::Serialize;
 
 use crate::fourier::FourierSettings;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
+use crate::quantised::QuantisedSettings;
 use crate::settings::{SettingsError, pairs, word};
 use crate::{
     Budget, CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache,
+    QuantisedCache,
 };
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
@@ -24,6 +26,8 @@ pub enum CacheKind {
     Fourier(FourierSettings),
     /// Some tokens as they are, the others not at all.
     Evicting(EvictingSettings),
+    /// Old tokens in a few bits a number.
+    Quantised(QuantisedSettings),
 }
 
 /// Number types of a cache.
@@ -65,9 +69,15 @@ impl fmt::Display for Storage {
 
 impl CacheKind {
     /// The kinds' names, with one line each.
-    pub const DESCRIPTIONS: [(&'static str, &'static str); 5] = [
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 11] = [
         ("exact", "every token as it is (settings: bf16, f16 or f32)"),
         ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
+        ("int8", "old tokens in 8 bits a number, keys by channel and values by token (KIVI)"),
+        ("int4", "the same in 4 bits"),
+        ("int3", "the same in 3 bits"),
+        ("int2", "the same in 2 bits"),
+        ("q8_0", "old tokens in llama.cpp's blocks of 8 bits a number"),
+        ("q4_0", "the same in 4 bits"),
         ("streaming", "the first tokens and the last (StreamingLLM)"),
         ("snapkv", "the tokens that the end of the prompt attends to (SnapKV)"),
         ("pyramidkv", "the same, more of them in the first layers (PyramidKV)"),
@@ -78,6 +88,7 @@ impl CacheKind {
         match self {
             CacheKind::Exact(_) => "exact",
             CacheKind::Fourier(_) => "fourier",
+            CacheKind::Quantised(settings) => settings.name(),
             CacheKind::Evicting(settings) => settings.choice.name(),
         }
     }
@@ -89,8 +100,13 @@ impl CacheKind {
             CacheKind::Evicting(s) => {
                 Some(CacheKind::Evicting(EvictingSettings { budget: Budget::Ratio(ratio), ..s.clone() }))
             }
-            CacheKind::Exact(_) => None,
+            CacheKind::Exact(_) | CacheKind::Quantised(_) => None,
         }
+    }
+
+    /// Whether a plan can say what this kind keeps.
+    pub fn takes_plan(&self) -> bool {
+        matches!(self, CacheKind::Fourier(_))
     }
 
     /// Builds an empty cache.
@@ -99,9 +115,7 @@ impl CacheKind {
     /// If a plan is given to a kind that has no use for one, or that does not fit the settings or the model's shape.
     pub fn build(&self, context: &CacheContext, plan: Option<Arc<Plan>>) -> Result<Box<dyn KvCache>, CacheError> {
         match self {
-            CacheKind::Exact(_) | CacheKind::Evicting(_) if plan.is_some() => {
-                Err(crate::plan::PlanError::NoUse { kind: self.name() }.into())
-            }
+            _ if plan.is_some() && !self.takes_plan() => Err(PlanError::NoUse { kind: self.name() }.into()),
             CacheKind::Evicting(settings) => Ok(Box::new(EvictingCache::new(settings.clone(), context.shape.clone()))),
             CacheKind::Exact(storage) => {
                 let shape = context.shape.clone();
@@ -112,6 +126,9 @@ impl CacheKind {
                 })
             }
             CacheKind::Fourier(settings) => build_fourier(settings, context, plan),
+            CacheKind::Quantised(settings) => {
+                Ok(Box::new(QuantisedCache::new(settings.clone(), context.shape.clone())?))
+            }
         }
     }
 }
@@ -144,6 +161,7 @@ impl fmt::Display for CacheKind {
             CacheKind::Exact(storage) => write!(f, "exact:{storage}"),
             CacheKind::Fourier(settings) => write!(f, "fourier:{settings}"),
             CacheKind::Evicting(settings) => write!(f, "{}:{settings}", settings.choice.name()),
+            CacheKind::Quantised(settings) => settings.fmt(f),
         }
     }
 }
@@ -159,12 +177,17 @@ impl FromStr for CacheKind {
             "streaming" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Streaming, settings)?)),
             "snapkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Snap, settings)?)),
             "pyramidkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Pyramid, settings)?)),
-            _ => Err(SettingsError::Kind {
-                known: CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(", "),
-                got: name.to_owned(),
-            }),
+            _ => match QuantisedSettings::usual(name) {
+                Some(usual) => Ok(CacheKind::Quantised(usual.changed_by(settings)?)),
+                None => Err(unknown(name)),
+            },
         }
     }
+}
+
+fn unknown(name: &str) -> SettingsError {
+    let known = CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or ");
+    SettingsError::Kind { known, got: name.to_owned() }
 }
 
 fn parse_exact(settings: &str) -> Result<CacheKind, SettingsError> {
@@ -187,17 +210,18 @@ mod tests {
 
     #[test]
     fn descriptions_are_read_back() {
-        for text in [
-            "exact",
+        let more = [
             "full:f32",
-            "fourier",
             "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
-            "streaming",
+            "int3:keys=unrotated,group=7,residual=0",
+            "q4_0:hadamard=on,residual=64",
             "streaming:ratio=7.5,sink=0",
             "snapkv:tokens=300,window=16,kernel=5,pool=mean",
             "pyramidkv:ratio=4",
-        ] {
+        ];
+        for text in CacheKind::DESCRIPTIONS.map(|(name, _)| name).into_iter().chain(more) {
             let kind: CacheKind = text.parse().unwrap();
+            assert!(text.starts_with(kind.name()) || text.starts_with("full"), "{text}");
             assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind, "{text} -> {kind}");
         }
     }
@@ -219,6 +243,14 @@ mod tests {
             ("snapkv:ratio=nan", "nan"),
             ("pyramidkv:kernel=4", "4"),
             ("pyramidkv:pool=min", "min"),
+            ("int5", "int5"),
+            ("int4:hadamard=on", "hadamard"),
+            ("int4:group=257", "257"),
+            ("int4:group=0", "0"),
+            ("int4:keys=turned", "turned"),
+            ("q4_0:group=16", "group"),
+            ("q4_0:hadamard=1", "1"),
+            ("q8_0:residual=x", "x"),
         ] {
             let error = text.parse::<CacheKind>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{named}`")), "{text}: {error}");

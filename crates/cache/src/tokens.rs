@@ -9,7 +9,7 @@ use crate::bytes::held;
 
 /// Tokens that room is made for when there is none for one more: a sixteenth of those held, so that growth copies each
 /// token 16 times at most and wastes 6 % at most; of short pasts 256.
-fn growth(held: usize) -> usize {
+pub(crate) fn growth(held: usize) -> usize {
     const LEAST: usize = 256;
     LEAST.max(held / 16)
 }
@@ -25,6 +25,10 @@ pub(crate) struct Tokens<S> {
 impl<S: Element> Tokens<S> {
     pub(crate) fn new(dim: usize) -> Self {
         Tokens { dim, keys: Vec::new(), values: Vec::new() }
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -39,6 +39,13 @@ fn many_settings_and_lengths() {
         "snapkv:ratio=3,window=8",
         "pyramidkv:tokens=100,window=16",
         "pyramidkv:ratio=1.2,window=16",
+        "int8:residual=70",
+        "int4",
+        "int3:residual=30,keys=unrotated,group=16",
+        "int2:residual=0,group=37",
+        "q8_0",
+        "q4_0:hadamard=on",
+        "q4_0:residual=50",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {
@@ -82,7 +89,7 @@ fn plans_count_as_they_are() {
 #[test]
 fn plans_that_do_not_fit_are_refused() {
     let prompt = PromptSize { tokens: 10, tile: 64 };
-    for kind in ["exact", "fourier:band=base"] {
+    for kind in ["exact", "fourier:band=base", "int4", "q8_0"] {
         let kind: CacheKind = kind.parse().unwrap();
         let result = kind.expected_bytes(&shape(), Some(&plan(Band::Carrier)), prompt);
         assert!(matches!(result, Err(CacheError::Plan(_))), "{kind}");

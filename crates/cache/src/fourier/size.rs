@@ -137,12 +137,12 @@ impl Tracks<'_> {
         let exact = tracking.dim - spectral;
         let harmonics = usable_harmonics(settings.harmonics, period);
         CacheBytes {
-            tokens: 0,
             exact_dims: tokens.div_ceil(EXACT_BLOCK) * EXACT_BLOCK * exact * settings.exact.width(),
             coefficients: tracks * tracking.width(harmonics, period) * settings.coefficients.width(),
             bookkeeping: (tracks + exact) * size_of::<u16>()
                 + spectral * size_of::<f32>()
                 + if is_pair { tracks * size_of::<PairBand>() } else { 0 },
+            ..CacheBytes::default()
         }
     }
 }

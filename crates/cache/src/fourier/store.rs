@@ -146,10 +146,10 @@ impl<S: Element, C: Element> SideStore<S, C> {
 
     pub(super) fn bytes(&self) -> CacheBytes {
         CacheBytes {
-            tokens: 0,
             exact_dims: held(&self.exact),
             coefficients: held(&self.spectra),
             bookkeeping: held(&self.spectral) + held(&self.exact_dims) + held(&self.mean),
+            ..CacheBytes::default()
         }
     }
 }

@@ -1,0 +1,131 @@
+//! RoPE forwards and backwards, for keys that are kept as they were before it.
+//!
+//! Turning by position `first + i` is turning by `i` and then by `first`. Angles of `i` below a block's length come from
+//! a table, those of `first` are computed in `f64` once a block. Dot products do not change when both sides are turned
+//! alike, so attention turns a block's keys by the table alone, and the few queries back by `first`.
+
+use crate::bytes::held;
+
+/// Radians a token, and a table of cosines and sines.
+#[derive(Clone, Debug)]
+pub(super) struct Rotary {
+    frequencies: Vec<f64>,
+    /// `[tokens][D/2]` cosines and sines.
+    table: Vec<(f32, f32)>,
+}
+
+/// Which way rows are turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As RoPE does.
+    Forward,
+    /// RoPE undone.
+    Back,
+}
+
+impl Rotary {
+    /// With a table of `tokens` positions.
+    pub(super) fn new(frequencies: &[f64], tokens: usize) -> Self {
+        let mut table = Vec::with_capacity(tokens * frequencies.len());
+        (0..tokens).for_each(|token| table.extend(angles(frequencies, token)));
+        Rotary { frequencies: frequencies.to_vec(), table }
+    }
+
+    /// Heap bytes.
+    pub(super) fn bytes(&self) -> usize {
+        held(&self.frequencies) + held(&self.table)
+    }
+
+    /// Turns row `i` of `rows`, `[T][D]`, by position `first + i`.
+    pub(super) fn turn(&self, rows: &mut [f32], first: usize, way: Way) {
+        let dim = 2 * self.frequencies.len();
+        for (block, rows) in rows.chunks_mut(self.table.len() * 2).enumerate() {
+            for (row, angles) in rows.chunks_exact_mut(dim).zip(self.table.chunks_exact(dim / 2)) {
+                turn_row(row, angles, way);
+            }
+            self.turn_all(rows, first + block * (self.table.len() * 2 / dim), way);
+        }
+    }
+
+    /// Turns all rows, `[..][D]`, by one position.
+    pub(super) fn turn_all(&self, rows: &mut [f32], position: usize, way: Way) {
+        if position == 0 {
+            return;
+        }
+        let angles: Vec<(f32, f32)> = angles(&self.frequencies, position).collect();
+        rows.chunks_exact_mut(2 * angles.len()).for_each(|row| turn_row(row, &angles, way));
+    }
+}
+
+fn angles(frequencies: &[f64], position: usize) -> impl Iterator<Item = (f32, f32)> {
+    frequencies.iter().map(move |frequency| {
+        let (sin, cos) = (position as f64 * frequency).sin_cos();
+        (cos as f32, sin as f32)
+    })
+}
+
+#[inline(always)]
+fn turn_row(row: &mut [f32], angles: &[(f32, f32)], way: Way) {
+    let sign = if way == Way::Forward { 1.0 } else { -1.0 };
+    let (low, high) = row.split_at_mut(angles.len());
+    for ((x, y), &(cos, sin)) in low.iter_mut().zip(high).zip(angles) {
+        let sin = sign * sin;
+        (*x, *y) = (*x * cos - *y * sin, *x * sin + *y * cos);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frequencies() -> Vec<f64> {
+        (0..8).map(|i| 10_000f64.powf(-f64::from(i) / 8.0)).collect()
+    }
+
+    fn rows(tokens: usize) -> Vec<f32> {
+        (0..tokens * 16).map(|i| (i as f32 * 0.7).sin() * 3.0).collect()
+    }
+
+    #[test]
+    fn turning_is_rope() {
+        let (rotary, rows, first) = (Rotary::new(&frequencies(), 32), rows(70), 99_000);
+        let mut turned = rows.clone();
+        rotary.turn(&mut turned, first, Way::Forward);
+        for (t, (row, turned)) in rows.chunks_exact(16).zip(turned.chunks_exact(16)).enumerate() {
+            for (i, frequency) in frequencies().iter().enumerate() {
+                let (x, y) = (f64::from(row[i]), f64::from(row[i + 8]));
+                let (sin, cos) = ((first + t) as f64 * frequency).sin_cos();
+                assert!((f64::from(turned[i]) - (x * cos - y * sin)).abs() < 2e-6, "{t} {i}");
+                assert!((f64::from(turned[i + 8]) - (x * sin + y * cos)).abs() < 2e-6, "{t} {i}");
+            }
+        }
+    }
+
+    /// Exact to what `f32` rounds: four products and sums of numbers up to 3 sqrt(2).
+    #[test]
+    fn turning_back_gives_the_rows() {
+        let (rotary, rows) = (Rotary::new(&frequencies(), 32), rows(70));
+        for first in [0, 1, 31, 32, 12_345, 1_000_000] {
+            let mut back = rows.clone();
+            rotary.turn(&mut back, first, Way::Back);
+            rotary.turn(&mut back, first, Way::Forward);
+            assert!(rows.iter().zip(&back).all(|(a, b)| (a - b).abs() < 4e-6), "{first}");
+        }
+    }
+
+    /// What attention rests on.
+    #[test]
+    fn dot_products_stay_when_queries_are_turned_instead() {
+        let (rotary, mut keys, queries, first) = (Rotary::new(&frequencies(), 32), rows(32), rows(3), 4_321);
+        let (mut whole, mut turned) = (keys.clone(), queries.clone());
+        rotary.turn(&mut whole, first, Way::Forward);
+        rotary.turn(&mut keys, 0, Way::Forward);
+        rotary.turn_all(&mut turned, first, Way::Back);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        for (q, t) in queries.chunks_exact(16).zip(turned.chunks_exact(16)) {
+            for (a, b) in whole.chunks_exact(16).zip(keys.chunks_exact(16)) {
+                assert!((dot(q, a) - dot(t, b)).abs() < 3e-5);
+            }
+        }
+    }
+}
