@@ -1,9 +1,11 @@
 //! Needles: where they are, that they are there once, and that lengths are met from below.
 
+use std::fs;
+
 use fourier_kv_eval::item::Document;
 use fourier_kv_eval::tasks::{Haystack, Metric, MultiKey, NeedleGrid, NeedleScore, Task, TaskError};
 
-use crate::support::{Bytes, Words, data, used};
+use crate::support::{Bytes, Words, data, folder, used};
 
 /// The haystacks at hand.
 fn haystacks() -> Vec<Haystack> {
@@ -126,4 +128,19 @@ fn what_cannot_be_made_is_told() {
     assert!(matches!(many.document(0, &Bytes), Err(TaskError::Setting { .. })));
     let none = MultiKey { repeats: 0, ..MultiKey::new(vec![1000], 1) };
     assert!(matches!(none.document(0, &Bytes), Err(TaskError::NoSuchDocument { .. })));
+}
+
+#[test]
+fn a_folder_of_texts_is_read_by_name_and_repeated() {
+    let folder = folder("haystack");
+    assert!(Haystack::folder(&folder).unwrap_err().to_string().contains("has no .txt file"));
+    for (name, text) in [("b.txt", "Second text. "), ("a.txt", "\nFirst text."), ("c.txt", " "), ("d.md", "Not this.")]
+    {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let haystack = Haystack::folder(&folder).unwrap();
+    assert_eq!(haystack.fixed(1, 5), "First text.\n\nSecond text.\n\nFirst text.");
+    let grid = NeedleGrid { haystack, ..NeedleGrid::new(vec![600], 1) };
+    let document = grid.document(5, &Bytes).unwrap();
+    assert!(document.context.matches("First text.").count() > 20);
 }

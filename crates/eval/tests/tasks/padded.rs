@@ -21,10 +21,12 @@ fn paragraphs_are_hidden_and_asked_about() {
     let mut lines: Vec<String> = (0..11).map(squad_row).collect();
     lines.insert(3, "not json".into());
     lines.insert(7, json!({"id": "x", "context": " ", "question": "q", "answers": ["a"]}).to_string());
-    fs::write(&path, lines.join("\n")).unwrap();
+    let mut bytes = lines.join("\n").into_bytes();
+    bytes.extend(b"\n{\"id\": \"\xff\"}");
+    fs::write(&path, bytes).unwrap();
     let squad = Squad::open(&path, Padding { per_document: 4, ..Padding::new(2000) }, None).unwrap();
-    // Four, four and three rows; then the two that are malformed.
-    assert_eq!((squad.count(), squad.metric()), (5, Metric::Squad));
+    // Four, four and three rows; then the three that are malformed.
+    assert_eq!((squad.count(), squad.metric()), (6, Metric::Squad));
     let mut asked = 0;
     for index in 0..3 {
         let document = squad.document(index, &Bytes).unwrap();
@@ -41,9 +43,10 @@ fn paragraphs_are_hidden_and_asked_about() {
         }
     }
     assert_eq!(asked, 11);
-    let bad: Vec<String> = (3..5).map(|i| squad.document(i, &Bytes).unwrap_err().to_string()).collect();
+    let bad: Vec<String> = (3..6).map(|i| squad.document(i, &Bytes).unwrap_err().to_string()).collect();
     assert!(bad[0].contains("rows.jsonl, row 4: "));
     assert!(bad[1].ends_with("rows.jsonl, row 8: `context` is empty"));
+    assert!(bad[2].contains("rows.jsonl, row 14: not UTF-8: "));
     assert_eq!(Squad::open(&path, Padding::new(2000), Some(2)).unwrap().count(), 1);
 }
 

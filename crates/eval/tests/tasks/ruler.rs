@@ -1,10 +1,12 @@
 //! RULER's items against independent solvers, its rules and its lengths.
 
+use std::fs;
+
 use fourier_kv_eval::item::{Document, TokenCount};
 use fourier_kv_eval::tasks::{Haystack, Metric, Ruler, RulerTask, Task, TaskError, WordLists};
 
 use crate::solvers::{coded, counted, listed, niah, numbered, variables};
-use crate::support::{Bytes, Refusing, Words, data, prompt, used};
+use crate::support::{Bytes, Refusing, Words, data, folder, prompt, used};
 
 const LENGTHS: [usize; 4] = [1500, 4000, 4096, 12_000];
 
@@ -202,4 +204,46 @@ fn what_cannot_be_made_is_told() {
     }
     assert_eq!(RulerTask::parse("qa_1"), None);
     assert!(matches!(WordLists::folder(std::path::Path::new("no/such")), Err(TaskError::Io { .. })));
+    let empty = WordLists::folder(&folder("words")).unwrap_err().to_string();
+    assert!(empty.contains("has no file named *nounlist.txt"), "{empty}");
 }
+
+#[test]
+fn long_lists_of_few_words_are_filled_with_made_up_ones() {
+    let folder = folder("few-words");
+    for (name, words) in [("nounlist.txt", "sun\nmoon\n"), ("adjectivelist.txt", "red\n"), ("verblist.txt", "go\n")] {
+        fs::write(folder.join(name), words).unwrap();
+    }
+    let few = WordLists::folder(&folder).unwrap();
+    let ruler = Ruler { words: few, ..Ruler::new(RulerTask::Cwe, 8000, 1) };
+    let (prompt, answers) = asked(&ruler.document(0, &Bytes).unwrap());
+    let top = counted(listed(&prompt));
+    assert!(top.len() > 100 && top[9].0 == 30 && top[10].0 == 3);
+    assert!(answers.iter().all(|a| top[..10].iter().any(|(_, w)| w == a)));
+    // The real lists, or the built-in ones, are long enough: nothing else is among the words.
+    let built_in = Ruler::new(RulerTask::Cwe, 12_000, 1).document(0, &Bytes).unwrap();
+    let longest = listed(&asked(&built_in).0).into_iter().map(|w| w.len()).max().unwrap();
+    assert!(longest <= 15, "{longest}");
+}
+
+/// Recorded when the generator was made: items must not change unnoticed, nor from machine to machine.
+#[test]
+fn items_are_the_recorded_ones() {
+    let answers = |task| Ruler::new(task, 2048, 1).document(0, &Bytes).unwrap().questions.remove(0).answers.join(" ");
+    let all: Vec<String> = RulerTask::ALL.into_iter().map(answers).collect();
+    assert_eq!(all, RECORDED);
+}
+
+const RECORDED: [&str; 11] = [
+    "1067988",
+    "6731230",
+    "a58e1e7d-bdf7-4d7e-ac79-7ebe76f2fec5",
+    "1343492",
+    "4011337",
+    "2f392101-75a8-413a-b43d-d6c307b5a369",
+    "5481105 4863647 2053742 5697477",
+    "3325384 6900452 8051003 7345092",
+    "RYSLY LRCSV XNHMW GELXI WNPYU",
+    "faissemish rainais memtris fanhoomate varfais larfutish vootoockate deansasate zelel tickfam",
+    "yypgii spdrkx jesoba",
+];
