@@ -232,7 +232,7 @@ fn sentence(rng: &mut Rng) -> String {
         2 => format!("{}, {} {}", clause(rng), one(rng, JOINS), one(rng, REMARKS)),
         3 => format!("{}, {}", one(rng, OPENERS), clause(rng)),
         4 => format!("{} {}, {} {}", clause(rng), one(rng, TIMES), one(rng, JOINS), clause(rng)),
-        5 => format!("{} the {} stood a {}", one(rng, PLACES), one(rng, THINGS), thing(rng)),
+        5 => format!("{} the {} stood next to {}", one(rng, PLACES), one(rng, THINGS), with_article(&thing(rng))),
         _ => format!("{} said that {}, {} {}", one(rng, PEOPLE), one(rng, REMARKS), one(rng, JOINS), clause(rng)),
     };
     let mut letters = body.chars();
@@ -255,6 +255,12 @@ fn thing(rng: &mut Rng) -> String {
     }
 }
 
+/// A thing with `a` or `an`, by its first letter: no word of the lists needs more than that.
+fn with_article(thing: &str) -> String {
+    let article = if thing.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {thing}")
+}
+
 /// One of a list that has some.
 fn one<'a>(rng: &mut Rng, list: &[&'a str]) -> &'a str {
     list[rng.below(list.len())]
@@ -273,6 +279,12 @@ mod tests {
         assert!(long.starts_with(&short));
         assert!(long.split_whitespace().count() >= 4000);
         assert_ne!(prose(&mut Rng::new(4), 100), prose(&mut Rng::new(5), 100));
+    }
+
+    #[test]
+    fn articles_go_with_what_follows() {
+        let text = prose(&mut Rng::new(5), 50_000);
+        assert!(text.contains(" an ancient ") && !text.contains(" a ancient ") && !text.contains(" an dusty "));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::item::TokenCount;
 use crate::tasks::haystack::{sentence_ends, word_ends};
 use crate::tasks::{TaskError, fit, token_count};
 
-/// A needle and where it goes: percent of the haystack that is before it.
+/// A needle and where it goes: percent of the haystack's bytes that are before it.
 pub(crate) struct Needle {
     pub(crate) depth: f64,
     pub(crate) text: String,

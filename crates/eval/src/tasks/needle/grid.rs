@@ -16,7 +16,8 @@ use crate::tasks::{Haystack, Metric, Task, TaskError, check_index, longest};
 /// How the grid is scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NeedleScore {
-    /// NeedleBench V1: part of the score for likeness to the needle.
+    /// NeedleBench V1: part of the score for likeness to the whole needle, of which a [`NeedleGrid::lead`] takes
+    /// away the most: switch that off to compare with NeedleBench's figures.
     V1,
     /// NeedleBench V2: the keyword or nothing.
     #[default]

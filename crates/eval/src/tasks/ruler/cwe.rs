@@ -17,7 +17,10 @@ struct Repeats {
 
 /// Makes the samples: an example, then the list.
 pub(super) struct CommonWords {
-    pool: Vec<String>,
+    /// The lists' words, shuffled, and after them made-up ones for lists that need more.
+    words: Vec<String>,
+    /// How many of the words are the lists' own.
+    pool: usize,
     list: Repeats,
     example: (usize, Repeats),
     fresh: Rng,
@@ -26,23 +29,23 @@ pub(super) struct CommonWords {
 impl CommonWords {
     /// The maker, with words for lists of any size that can fit.
     pub(super) fn new(ruler: &Ruler) -> Self {
-        let mut pool = ruler.words.pool();
-        ruler.fresh().shuffle(&mut pool);
-        // A word takes three tokens and more for each of its repeats: a list never has `length` different ones.
-        let missing = ruler.length.saturating_sub(pool.len());
-        let extra = more(&pool, missing);
-        pool.extend(extra);
-        let often = Repeats { common: 30, others: 3 };
+        let mut words = ruler.words.pool();
+        ruler.fresh().shuffle(&mut words);
+        let pool = words.len();
         let (list, example) = match ruler.is_short() {
             true => (Repeats { common: 6, others: 1 }, (20, Repeats { common: 3, others: 1 })),
-            false => (often, (40, Repeats { common: 10, others: 3 })),
+            false => (Repeats { common: 30, others: 3 }, (40, Repeats { common: 10, others: 3 })),
         };
-        Self { pool, list, example, fresh: ruler.fresh() }
+        // Each of a word's repeats takes a token and more: no list that fits has as many different words as this.
+        let extra = more(&words, (ruler.length / list.others).saturating_sub(pool));
+        words.extend(extra);
+        Self { words, pool, list, example, fresh: ruler.fresh() }
     }
 
     /// A list of `size` different words and the question about it.
     fn part(&self, rng: &mut Rng, size: usize, repeats: Repeats) -> Sample {
-        let words: Vec<&String> = rng.sample(self.pool.len(), size).into_iter().map(|i| &self.pool[i]).collect();
+        let from = if size <= self.pool { self.pool } else { self.words.len() };
+        let words: Vec<&String> = rng.sample(from, size).into_iter().map(|i| &self.words[i]).collect();
         let (common, others) = words.split_at(COMMON.min(words.len()));
         let mut list: Vec<&String> = Vec::new();
         list.extend((0..repeats.common).flat_map(|_| common));
