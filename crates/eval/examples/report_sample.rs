@@ -49,7 +49,7 @@ fn methods() -> Vec<Method> {
     let mut all = Vec::new();
     for (name, loss, budgeted) in METHODS {
         if budgeted {
-            for budget in [2.0, 4.0, 6.0, 8.0] {
+            for budget in [2.0_f64, 4.0, 6.0, 8.0] {
                 let ratio = if name == "lowrank" { budget.min(5.1) } else { budget * 0.985 };
                 all.push(Method { name, budget: Some(budget), ratio, loss: loss * ratio });
             }

@@ -9,6 +9,7 @@ use super::format;
 use super::measure::Measure;
 use super::order::{Total, by_row};
 use super::plot::heat_map::HeatMap;
+use super::plot::looks::Looks;
 use super::plot::memory::memory;
 use super::plot::quality::{Measured, quality};
 use super::plot::svg::Names;
@@ -51,7 +52,7 @@ const NEEDLE: &str = "needle";
 /// All figures, by kind: quality against bytes for the averages of RULER (by length) and LongBench and for each value
 /// of each other task; a heat map a method for the needle tasks; and memory, a figure a budget.
 pub fn figures(predictions: &[Prediction], rows: &[Summary], families: &[FamilyScore]) -> Vec<Figure> {
-    let mut album = Album::default();
+    let mut album = Album { looks: Looks::of(rows), ..Album::default() };
     let whens: BTreeSet<&str> = rows.iter().map(|r| r.when.as_str()).collect();
     for when in &whens {
         family_figures(&mut album, families, when);
@@ -64,9 +65,10 @@ pub fn figures(predictions: &[Prediction], rows: &[Summary], families: &[FamilyS
     album.figures
 }
 
-/// Figures so far, and the stems that they have.
+/// Figures so far, the stems that they have, and how their lines look.
 #[derive(Default)]
 struct Album {
+    looks: Looks,
     figures: Vec<Figure>,
     stems: BTreeSet<String>,
 }
@@ -95,7 +97,7 @@ impl Album {
             measure.title()
         );
         let names = self.names(&format!("quality-{subject}-{value}-{when}"), title, description);
-        if let Some(chart) = quality(names.clone(), &measure, measured) {
+        if let Some(chart) = quality(names.clone(), &measure, measured, &self.looks) {
             self.add(FigureKind::Quality, names, chart.to_svg());
         }
     }
@@ -166,7 +168,7 @@ fn memory_figures(album: &mut Album, predictions: &[Prediction], when: &str) {
              Both axes are logarithmic."
         );
         let names = album.names(&format!("memory{asked}-{when}"), title, description);
-        if let Some(chart) = memory(names.clone(), &predictions) {
+        if let Some(chart) = memory(names.clone(), &predictions, &album.looks) {
             album.add(FigureKind::Memory, names, chart.to_svg());
         }
     }

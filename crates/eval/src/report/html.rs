@@ -99,7 +99,7 @@ fn run(report: &Report) -> String {
     let rows: String = report.run.lines().iter().map(row).collect();
     match rows.is_empty() {
         true => String::new(),
-        false => format!("<div class=\"wide\"><table class=\"words\">\n<tbody>\n{rows}</tbody>\n</table></div>\n"),
+        false => wide("What was run", &format!("<table class=\"words\">\n<tbody>\n{rows}</tbody>\n</table>\n")),
     }
 }
 
@@ -119,7 +119,13 @@ fn tables(report: &Report) -> String {
     if report.tables.is_empty() {
         return "<p>There are no predictions.</p>\n".to_owned();
     }
-    report.tables.iter().map(|table| format!("<div class=\"wide\">{}</div>\n", table.to_html())).collect()
+    report.tables.iter().map(|table| wide(&table.caption, &table.to_html())).collect()
+}
+
+/// A table that is scrolled by itself where it is wider than the page, with the keyboard, too.
+fn wide(label: &str, table: &str) -> String {
+    let label = xml(label);
+    format!("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">\n{table}</div>\n")
 }
 
 fn missing(report: &Report) -> String {
@@ -138,7 +144,7 @@ fn failed(report: &Report) -> String {
     let mut table = markdown::failures(&report.failures);
     table.groups.iter_mut().for_each(|group| group.rows.truncate(MOST_LISTED));
     let html = table.to_html().replacen("<table>", "<table class=\"words\">", 1);
-    format!("<div class=\"wide\">{html}</div>\n{}", and_more(report.failures.len()))
+    format!("{}{}", wide(&table.caption, &html), and_more(report.failures.len()))
 }
 
 fn and_more(count: usize) -> String {

@@ -1,5 +1,7 @@
 //! A chart of lines with a legend: the values are given, the places are found here.
 
+use std::collections::BTreeSet;
+
 use super::axis::Axis;
 use super::marker;
 use super::svg::{Anchor, Names, Svg};
@@ -21,6 +23,8 @@ pub struct Point {
 pub struct Series {
     /// Its name in the legend.
     pub name: String,
+    /// The number of its colour, dashes and marker.
+    pub look: usize,
     /// Its points.
     pub points: Vec<Point>,
 }
@@ -61,8 +65,9 @@ const LEGEND: f64 = LEFT + WIDTH + 26.0;
 const LEGEND_ROW: f64 = 23.0;
 const LEGEND_NAME: usize = 36;
 const CHARACTER: f64 = 7.6;
-/// A line of more points has no markers: they would cover it.
-const MOST_MARKERS: usize = 24;
+/// A line of more points does not have a marker each: they would cover it.
+const MOST_MARKERS: usize = 12;
+const MARKERS_OF_MANY: usize = 6;
 const MOST_NOTES: usize = 4;
 
 impl LabelledAxis {
@@ -151,24 +156,40 @@ impl LineChart {
         match points.as_slice() {
             [] => {}
             [(_, y)] => svg.line((LEFT, *y), (LEFT + WIDTH, *y), "reference"),
-            _ => points.windows(2).for_each(|pair| svg.line(pair[0], pair[1], "reference")),
+            _ => svg.polyline(&points, "reference", ""),
         }
     }
 
     fn draw_line(&self, svg: &mut Svg, line: usize) {
         let points: Vec<_> = self.series[line].points.iter().filter_map(|point| self.place(point)).collect();
         if points.len() > 1 {
-            svg.polyline(&points, &marker::stroke(line));
+            svg.polyline(&points, "line", &marker::stroke(self.series[line].look));
         }
     }
 
     fn draw_markers(&self, svg: &mut Svg, line: usize) {
-        let points = &self.series[line].points;
-        for point in points.iter().filter(|_| points.len() <= MOST_MARKERS) {
-            if let Some(place) = self.place(point) {
-                svg.shape(&marker::marker(line, place), marker::colour(line), &point.hint);
-            }
+        let look = self.series[line].look;
+        for (place, point) in self.marked(line) {
+            svg.shape(&marker::marker(look, place), marker::colour(look), &point.hint);
         }
+    }
+
+    /// The points of a line that get a marker, with their places: all, or of many a few that are evenly apart, shifted
+    /// from line to line so that lines on top of each other can be told.
+    fn marked(&self, line: usize) -> Vec<((f64, f64), &Point)> {
+        let points: Vec<_> = self.series[line].points.iter().filter_map(|p| Some((self.place(p)?, p))).collect();
+        if points.len() <= MOST_MARKERS {
+            return points;
+        }
+        let (first, last) = (points[0].0.0, points[points.len() - 1].0.0);
+        let shift = (line as f64 + 0.5) / self.series.len() as f64;
+        let nearest = |at: usize| {
+            let x = first + (last - first) * (at as f64 + shift) / MARKERS_OF_MANY as f64;
+            let away = |index: &usize| (points[*index].0.0 - x).abs();
+            (0..points.len()).min_by(|a, b| away(a).total_cmp(&away(b)))
+        };
+        let chosen: BTreeSet<usize> = (0..MARKERS_OF_MANY).filter_map(nearest).collect();
+        chosen.into_iter().map(|index| points[index]).collect()
     }
 
     fn draw_legend(&self, svg: &mut Svg) {
@@ -178,9 +199,9 @@ impl LineChart {
             svg.text((LEGEND + 38.0, y + 4.5), Anchor::Start, "", &legend_name(&reference.name));
             y += LEGEND_ROW;
         }
-        for (line, series) in self.series.iter().enumerate() {
-            svg.polyline(&[(LEGEND, y), (LEGEND + 30.0, y)], &marker::stroke(line));
-            svg.shape(&marker::marker(line, (LEGEND + 15.0, y)), marker::colour(line), &series.name);
+        for series in &self.series {
+            svg.polyline(&[(LEGEND, y), (LEGEND + 30.0, y)], "line", &marker::stroke(series.look));
+            svg.shape(&marker::marker(series.look, (LEGEND + 15.0, y)), marker::colour(series.look), &series.name);
             svg.text((LEGEND + 38.0, y + 4.5), Anchor::Start, "", &legend_name(&series.name));
             y += LEGEND_ROW;
         }
@@ -216,7 +237,7 @@ mod tests {
             names: Names { id: "c".to_owned(), title: "a<b".to_owned(), description: String::new() },
             x: LabelledAxis::new("x".to_owned(), Axis::covering(Scale::Linear, [0.0, 10.0], 6)),
             y: LabelledAxis::new("y".to_owned(), Axis::covering(Scale::Decimal, [1.0, 100.0], 6)),
-            series: vec![Series { name: "one & two".to_owned(), points }],
+            series: vec![Series { name: "one & two".to_owned(), look: 0, points }],
             reference: None,
         }
     }
@@ -255,10 +276,30 @@ mod tests {
     #[test]
     fn a_reference_of_one_point_goes_across() {
         let mut chart = chart(&[(5.0, 10.0)]);
-        chart.reference =
-            Some(Series { name: "exact".to_owned(), points: vec![Point { x: 1.0, y: 10.0, hint: String::new() }] });
+        chart.reference = Some(Series {
+            name: "exact".to_owned(),
+            look: 0,
+            points: vec![Point { x: 1.0, y: 10.0, hint: String::new() }],
+        });
         let text = chart.to_svg();
         assert!(text.contains("class=\"reference\" x1=\"92.0\" y1=\"222.0\" x2=\"652.0\" y2=\"222.0\""), "{text}");
+    }
+
+    #[test]
+    fn of_many_points_a_few_have_markers_and_no_two_lines_the_same() {
+        let points: Vec<_> = (0..100).map(|at| (f64::from(at) / 10.0, 10.0)).collect();
+        let mut chart = chart(&points);
+        chart.series.push(Series { name: "other".to_owned(), look: 1, ..chart.series[0].clone() });
+        let text = chart.to_svg();
+        let svg = roxmltree::Document::parse(&text).unwrap();
+        let markers = all(&svg, "path", "marker");
+        let marked = |fill: &str| -> Vec<String> {
+            let own = markers.iter().filter(|n| n.attribute("fill") == Some(fill));
+            own.map(|n| n.first_element_child().unwrap().text().unwrap().to_owned()).collect()
+        };
+        let (one, other) = (marked(marker::colour(0)), marked(marker::colour(1)));
+        assert!(one.len() > 3 && one.len() < 9, "{one:?}");
+        assert!(one.iter().all(|hint| !other.contains(hint)), "{one:?} {other:?}");
     }
 
     #[test]

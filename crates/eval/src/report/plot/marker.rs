@@ -32,7 +32,7 @@ pub fn marker(line: usize, centre: (f64, f64)) -> String {
         3 => polygon(centre, 4, 6.6, 0.0),
         4 => polygon(centre, 3, 6.8, 0.5),
         5 => star(centre),
-        _ => polygon(centre, 6, 5.8, 0.0),
+        _ => plus(centre),
     }
 }
 
@@ -52,6 +52,14 @@ fn polygon(centre: (f64, f64), corners: usize, radius: f64, turned: f64) -> Stri
 
 fn star(centre: (f64, f64)) -> String {
     path((0..10).map(|at| on_circle(centre, if at % 2 == 0 { 7.2 } else { 3.2 }, PI * at as f64 / 5.0)))
+}
+
+fn plus((x, y): (f64, f64)) -> String {
+    let (near, far) = (2.2, 6.4);
+    let quarter = [(-near, -far), (near, -far), (near, -near)];
+    // Three corners, turned four times by a right angle.
+    let corners = (0..4).flat_map(|turns| quarter.map(|corner| (0..turns).fold(corner, |(dx, dy), _| (-dy, dx))));
+    path(corners.map(|(dx, dy)| (x + dx, y + dy)))
 }
 
 /// A point at an angle from straight up.

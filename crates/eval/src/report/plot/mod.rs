@@ -6,6 +6,7 @@
 pub mod axis;
 pub mod heat_map;
 pub mod line_chart;
+pub mod looks;
 pub mod marker;
 pub mod memory;
 pub mod quality;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::{Axis, Scale};
 use super::line_chart::{LabelledAxis, LineChart, Point, Series};
+use super::looks::Looks;
 use super::svg::Names;
 use crate::report::format;
 use crate::report::measure::Measure;
@@ -27,7 +28,7 @@ pub struct Measured<'a> {
 
 /// The chart of a value against the measured ratio (and bits an element, below), with `exact` as a dashed line where
 /// its value has a place on the axis. None if there is nothing but `exact`.
-pub fn quality(names: Names, measure: &Measure, measured: &[Measured<'_>]) -> Option<LineChart> {
+pub fn quality(names: Names, measure: &Measure, measured: &[Measured<'_>], looks: &Looks) -> Option<LineChart> {
     let others: Vec<&Measured<'_>> = measured.iter().filter(|m| m.method != EXACT && m.ratio.is_some()).collect();
     if others.is_empty() {
         return None;
@@ -39,8 +40,8 @@ pub fn quality(names: Names, measure: &Measure, measured: &[Measured<'_>]) -> Op
         names,
         x: ratio_axis(others.iter().filter_map(|m| m.ratio)),
         y: LabelledAxis::new(measure.title(), Axis::covering(scale, values, 8)),
-        series: series(measure, &others),
-        reference: exact.map(|m| Series { name: EXACT.to_owned(), points: vec![point(measure, m)] }),
+        series: series(measure, &others, looks),
+        reference: exact.map(|m| Series { name: EXACT.to_owned(), look: 0, points: vec![point(measure, m)] }),
     })
 }
 
@@ -52,14 +53,14 @@ fn ratio_axis(ratios: impl Iterator<Item = f64>) -> LabelledAxis {
     LabelledAxis { title, axis, labels, below }
 }
 
-fn series(measure: &Measure, measured: &[&Measured<'_>]) -> Vec<Series> {
+fn series(measure: &Measure, measured: &[&Measured<'_>], looks: &Looks) -> Vec<Series> {
     let mut lines: BTreeMap<String, Vec<&Measured<'_>>> = BTreeMap::new();
     for m in measured {
-        lines.entry(line_name(m)).or_default().push(m);
+        lines.entry(line_name(m.method, m.budget)).or_default().push(m);
     }
     let line = |(name, mut of): (String, Vec<&Measured<'_>>)| {
         of.sort_by(|a, b| a.ratio.unwrap_or(0.0).total_cmp(&b.ratio.unwrap_or(0.0)));
-        Series { name, points: of.iter().map(|m| point(measure, m)).collect() }
+        Series { look: looks.number(&name), name, points: of.iter().map(|m| point(measure, m)).collect() }
     };
     lines.into_iter().map(line).collect()
 }
@@ -75,10 +76,10 @@ fn point(measure: &Measure, m: &Measured<'_>) -> Point {
 /// The line that a point is on: the method, at whatever budget. Where no budget was asked for, a method's size is
 /// among its settings, so those that are numbers do not part one line from another: `spectral:1` and `spectral:2` are
 /// points of `spectral`.
-fn line_name(m: &Measured<'_>) -> String {
-    let (name, settings) = match m.method.split_once(':') {
-        Some((name, settings)) if m.budget.is_none() => (name, settings),
-        _ => return m.method.to_owned(),
+pub(super) fn line_name(method: &str, budget: Option<f64>) -> String {
+    let (name, settings) = match method.split_once(':') {
+        Some((name, settings)) if budget.is_none() => (name, settings),
+        _ => return method.to_owned(),
     };
     let is_number = |setting: &&str| setting.rsplit('=').next().is_some_and(|value| value.parse::<f64>().is_ok());
     let words: Vec<&str> = settings.split(',').filter(|setting| !is_number(setting)).collect();
@@ -108,7 +109,7 @@ mod tests {
             at("snapkv:window=32", Some(2.0), 1.9, 0.5),
             at("exact", None, 1.0, 0.0),
         ];
-        let chart = quality(names(), &Measure::named("kl"), &all).unwrap();
+        let chart = quality(names(), &Measure::named("kl"), &all, &Looks::default()).unwrap();
         let lines: Vec<_> = chart.series.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(lines, ["fourier:band=base", "fourier:band=carrier", "snapkv:window=32", "spectral"]);
         let snapkv: Vec<_> = chart.series[2].points.iter().map(|p| (p.x, p.y)).collect();
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn exact_is_the_reference_of_scores() {
         let all = [at("exact", None, 1.0, 0.4), at("int4", None, 3.6, 0.39)];
-        let chart = quality(names(), &Measure::named("score"), &all).unwrap();
+        let chart = quality(names(), &Measure::named("score"), &all, &Looks::default()).unwrap();
         assert_eq!(chart.reference.unwrap().points[0].y, 40.0);
         assert_eq!(chart.x.labels.len(), chart.x.below.len());
         assert!(chart.x.axis.low() > 2.0, "exact's own size does not widen the axis");
@@ -133,10 +134,15 @@ mod tests {
 
     #[test]
     fn no_figure_of_exact_alone() {
-        assert_eq!(quality(names(), &Measure::named("score"), &[at("exact", None, 1.0, 0.4)]), None);
-        assert_eq!(quality(names(), &Measure::named("score"), &[]), None);
+        assert_eq!(quality(names(), &Measure::named("score"), &[at("exact", None, 1.0, 0.4)], &Looks::default()), None);
+        assert_eq!(quality(names(), &Measure::named("score"), &[], &Looks::default()), None);
         assert_eq!(
-            quality(names(), &Measure::named("score"), &[Measured { ratio: None, ..at("int4", None, 1.0, 0.4) }]),
+            quality(
+                names(),
+                &Measure::named("score"),
+                &[Measured { ratio: None, ..at("int4", None, 1.0, 0.4) }],
+                &Looks::default()
+            ),
             None
         );
     }

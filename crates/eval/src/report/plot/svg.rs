@@ -90,10 +90,10 @@ impl Svg {
         self.out += &format!("<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>\n");
     }
 
-    /// A line through points; `stroke` holds its colour and dashes as attributes.
-    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: &str) {
+    /// A line of a class through points; `stroke` holds its colour and dashes as attributes.
+    pub fn polyline(&mut self, points: &[(f64, f64)], class: &str, stroke: &str) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        self.out += &format!("<polyline class=\"line\" {stroke} points=\"{}\"/>\n", points.join(" "));
+        self.out += &format!("<polyline class=\"{class}\" {stroke} points=\"{}\"/>\n", points.join(" "));
     }
 
     /// A rectangle of a class, or of a colour where `fill` is not empty, with a text to be read on pointing at it.
