@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fourier_kv_engine::EngineError;
 use fourier_kv_engine::cache::plan::PlanError;
 use fourier_kv_engine::model::error::ModelError;
+use fourier_kv_eval::evaluate::EvaluationError;
 
 use crate::cancel::EXIT_INTERRUPTED;
 use crate::doctor::DoctorError;
@@ -52,6 +53,9 @@ pub(crate) enum Failure {
     /// The machine could not be measured.
     #[error(transparent)]
     Doctor(#[from] DoctorError),
+    /// The evaluation's folder cannot be used.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
     /// Standard output cannot be written.
     #[error("cannot write the result: {0}")]
     Output(io::Error),
@@ -76,6 +80,7 @@ impl Failure {
             | Self::Open { .. }
             | Self::Engine(_)
             | Self::Doctor(_)
+            | Self::Evaluation(_)
             | Self::Output(_)
             | Self::CtrlC(_) => EXIT_FAILED,
         }

@@ -11,6 +11,7 @@ mod calibrate;
 mod cancel;
 mod doctor;
 mod environment;
+mod evaluate;
 mod failure;
 mod hints;
 mod input;
@@ -68,6 +69,7 @@ fn run(command: &Command, session: &Session) -> Result<Ending, Failure> {
         Command::Run(args) => return run::run(args, session),
         Command::Inspect(args) => inspect::inspect(args, session)?,
         Command::Calibrate(args) => calibrate::calibrate(args, session)?,
+        Command::Eval(args) => return evaluate::evaluate(args, session),
         Command::Pull(args) => pull(args, session)?,
         Command::Doctor(args) => doctor(args, session)?,
     }

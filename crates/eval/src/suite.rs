@@ -12,7 +12,7 @@ use crate::tasks::{
 pub const TASKS: [(&str, &str); 7] = [
     ("ppl", "continue texts: perplexity, and divergence from exact attention"),
     ("needle", "one fact in a haystack, over a grid of lengths and depths"),
-    ("needles", "many numbers in one haystack, each asked for alone"),
+    ("needle:multi-key", "many numbers in one haystack, each asked for alone"),
     ("ruler", "RULER's eleven synthetic tasks, or one of them: ruler:vt"),
     ("longbench", "LongBench's English and code tasks, or one of them: longbench:qasper"),
     ("squad", "SQuAD's questions behind a long context"),
@@ -97,7 +97,7 @@ impl Suite {
             let opened = match name.split_once(':').unwrap_or((name, "")) {
                 ("ppl", "") => suite.ppl(options),
                 ("needle", "") => suite.needle(options),
-                ("needles", "") => suite.needles(options),
+                ("needle", "multi-key") => suite.needles(options),
                 ("ruler", "") => RulerTask::ALL.iter().try_for_each(|&task| suite.ruler(task, options)),
                 ("ruler", one) => suite.ruler(RulerTask::parse(one).ok_or_else(|| unknown(name))?, options),
                 ("longbench", one) => {

@@ -6,7 +6,7 @@ mod subcommands;
 use clap::{Parser, Subcommand};
 
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SourceArgs};
-pub(crate) use subcommands::{CalibrateArgs, DoctorArgs, InspectArgs, PullArgs, RunArgs};
+pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Make a plan: which parts of the past a model needs exactly
     Calibrate(CalibrateArgs),
+    /// Measure quality against bytes: caches, by tasks
+    Eval(EvalArgs),
     /// Fetch a model and check it
     Pull(PullArgs),
     /// Show what this machine has and what would be used

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SourceArgs};
 
@@ -110,6 +110,87 @@ pub(crate) struct CalibrateArgs {
     /// Tokens of text to look at together; no more than the model's context
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub(crate) sequence: usize,
+
+    /// What computes.
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// When caches compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compress {
+    /// Before any question is known
+    AfterContext,
+    /// With the question
+    AfterPrompt,
+}
+
+/// `fourier-kv eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Tasks: ppl, needle, needle:multi-key, ruler[:NAME], longbench[:NAME], squad, sst2
+    #[arg(value_name = "TASK", required = true)]
+    pub(crate) tasks: Vec<String>,
+
+    /// Which model.
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Caches to compare, with commas between; exact attention is always among them
+    #[arg(long, value_name = "KINDS", default_value = "fourier,int4,int2,snapkv,streaming", help_heading = "Comparison")]
+    pub(crate) cache: String,
+
+    /// How many times smaller caches are to be whose size can be chosen, such as 2,4,8
+    #[arg(long, value_name = "RATIOS", value_delimiter = ',', help_heading = "Comparison")]
+    pub(crate) ratio: Vec<f64>,
+
+    /// When caches compress
+    #[arg(long, value_enum, default_value = "after-context", help_heading = "Comparison")]
+    pub(crate) compress: Compress,
+
+    /// Folder of data: ppl, niah, ruler, longbench, squad and glue, as far as they are wanted
+    #[arg(long, value_name = "DIR", help_heading = "Tasks")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Text to continue, for ppl (may be repeated) [default: those of the data folder]
+    #[arg(long, value_name = "FILE", help_heading = "Tasks")]
+    pub(crate) text: Vec<PathBuf>,
+
+    /// Texts to hide needles in [default: those of the data folder, or generated ones]
+    #[arg(long, value_name = "DIR", help_heading = "Tasks")]
+    pub(crate) haystack: Option<PathBuf>,
+
+    /// Tokens of a prompt and its answer at most, such as 4k,8k; a grid of needles has several
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', default_value = "4k", help_heading = "Tasks")]
+    pub(crate) length: Vec<String>,
+
+    /// Documents, or rows, a task
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Tasks")]
+    pub(crate) items: usize,
+
+    /// Depths of a grid of needles
+    #[arg(long, value_name = "N", default_value_t = 11, help_heading = "Tasks")]
+    pub(crate) depths: usize,
+
+    /// Needles in one haystack, for needle:multi-key
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Tasks")]
+    pub(crate) needles: usize,
+
+    /// Tokens that are read before they are compressed, for ppl
+    #[arg(long, value_name = "TOKENS", default_value = "7168", help_heading = "Tasks")]
+    pub(crate) prefix: String,
+
+    /// Tokens that continue them, for ppl
+    #[arg(long, value_name = "TOKENS", default_value = "768", help_heading = "Tasks")]
+    pub(crate) continuation: String,
+
+    /// Seed of all that is drawn
+    #[arg(long, value_name = "N", default_value_t = 42, help_heading = "Tasks")]
+    pub(crate) seed: u64,
+
+    /// Folder for predictions and the report; a run that it holds is gone on with
+    #[arg(long, short, value_name = "DIR", default_value = "evaluation")]
+    pub(crate) output: PathBuf,
 
     /// What computes.
     #[command(flatten)]

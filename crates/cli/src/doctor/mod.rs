@@ -29,6 +29,11 @@ pub(crate) enum DoctorError {
     Interrupted,
 }
 
+/// The processor's name, as it says itself.
+pub(crate) fn processor() -> String {
+    cpu::Cpu::read().model.unwrap_or_else(|| "an unnamed processor".to_owned())
+}
+
 /// Looks at everything and measures with `threads` threads; takes about a second.
 ///
 /// # Errors

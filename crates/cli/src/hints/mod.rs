@@ -2,6 +2,8 @@
 
 mod engine;
 
+use fourier_kv_eval::evaluate::EvaluationError;
+
 use crate::doctor::DoctorError;
 use crate::failure::Failure;
 use crate::models;
@@ -18,6 +20,10 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Doctor(DoctorError::Interrupted) => None,
         Failure::Output(_) => Some("look whether the disk it goes to is full".to_owned()),
         Failure::Engine(error) | Failure::Open { source: error, .. } => engine::hint(error),
+        Failure::Evaluation(EvaluationError::OtherRun { .. }) => {
+            Some("give another folder with --output, or remove this one".to_owned())
+        }
+        Failure::Evaluation(_) => Some("look whether --output can be written, or give another folder".to_owned()),
         Failure::CtrlC(_) | Failure::Interrupted => None,
     }
 }
@@ -31,6 +37,7 @@ fn request(error: &RequestError) -> String {
             "add --temperature, for example --temperature 0.8"
         }
         RequestError::Cache(error) => return engine::settings(error),
+        RequestError::Task(_) => "'fourier-kv eval --help' lists the tasks",
         RequestError::NothingToPlan(_) => "leave --cache out, or use --cache fourier",
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
         RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",

@@ -71,6 +71,9 @@ pub(crate) enum RequestError {
     /// A cache that cannot be made out.
     #[error("--cache: {0}")]
     Cache(#[from] SettingsError),
+    /// No such task.
+    #[error(transparent)]
+    Task(#[from] fourier_kv_eval::suite::UnknownTask),
     /// A cache that no plan is for.
     #[error("the {0} cache has nothing to plan")]
     NothingToPlan(&'static str),

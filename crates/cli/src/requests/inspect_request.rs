@@ -36,21 +36,21 @@ impl InspectRequest {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
             caches: args.cache.iter().map(|text| cache_kind(text)).collect::<Result<_, _>>()?,
-            contexts: args.context.iter().map(|text| tokens(text)).collect::<Result<_, _>>()?,
+            contexts: args.context.iter().map(|text| tokens("--context", text)).collect::<Result<_, _>>()?,
             plan: args.plan.clone(),
         })
     }
 }
 
 /// `4096`, `4k` or `1m`, in steps of 1,024.
-fn tokens(text: &str) -> Result<usize, RequestError> {
+pub(super) fn tokens(option: &'static str, text: &str) -> Result<usize, RequestError> {
     let text = text.trim();
     let units = [("k", 1 << 10), ("K", 1 << 10), ("m", 1 << 20), ("M", 1 << 20)];
     let (digits, unit) =
         units.iter().find_map(|(end, unit)| Some((text.strip_suffix(end)?, *unit))).unwrap_or((text, 1));
     let number = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
     number.filter(|number| (1..=MOST_TOKENS).contains(number)).ok_or_else(|| RequestError::OutOfRange {
-        option: "--context",
+        option,
         expected: "numbers of tokens, such as 1024 or 4k, with commas between",
         got: format!("'{text}'"),
     })

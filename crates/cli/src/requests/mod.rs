@@ -3,6 +3,7 @@
 mod calibrate_request;
 mod device;
 mod error;
+mod eval_request;
 mod generation;
 mod inspect_request;
 mod prompt;
@@ -14,6 +15,7 @@ pub(crate) use {
     calibrate_request::CalibrateRequest,
     device::{Device, Machine, threads},
     error::RequestError,
+    eval_request::EvalRequest,
     generation::{Choice, Generation},
     inspect_request::InspectRequest,
     prompt::Prompt,
