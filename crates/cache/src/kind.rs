@@ -186,7 +186,7 @@ impl FromStr for CacheKind {
 }
 
 fn unknown(name: &str) -> SettingsError {
-    let known = CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(" or ");
+    let known = CacheKind::DESCRIPTIONS.map(|(name, _)| name).join(", ");
     SettingsError::Kind { known, got: name.to_owned() }
 }
 

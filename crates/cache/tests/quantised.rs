@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Tape, difference, wide, workspace};
+use common::{Tape, difference, seeded, wide, workspace};
 use fourier_kv_cache::{AttnRows, CacheContext, CacheKind, CacheShape, KvCache, KvRows, QueryRows};
 use fourier_kv_kernels::oracle;
 
@@ -35,10 +35,9 @@ fn error(kind: &str, tape: &Tape, tokens: usize) -> f64 {
 fn more_bits_are_nearer_to_the_truth() {
     let tape = Tape::new(shape(), "bits");
     let errors = ["exact", "int8", "int4", "int3", "int2"].map(|kind| error(kind, &tape, 600));
-    eprintln!("ERR {errors:?}");
     assert!(errors.is_sorted(), "{errors:?}");
     // One bit less is twice the step.
-    assert!(errors[1] < 0.002 && errors[2] < 0.03 && errors[3] < 0.06 && errors[4] < 0.15, "{errors:?}");
+    assert!(errors[1] < 0.0003 && errors[2] < 0.004 && errors[3] < 0.01 && errors[4] < 0.06, "{errors:?}");
 }
 
 #[test]
@@ -46,8 +45,7 @@ fn eight_bit_blocks_are_near_exact_turned_or_not() {
     let tape = Tape::new(shape(), "blocks");
     for kind in ["q8_0", "q8_0:hadamard=on", "q8_0:residual=64", "q8_0:hadamard=on,residual=64"] {
         let off = error(kind, &tape, 600);
-        eprintln!("ERR {kind} {off}");
-        assert!(off < 0.004, "{kind}: {off}");
+        assert!(off < 0.0004, "{kind}: {off}");
     }
 }
 
@@ -62,12 +60,11 @@ fn unrotated_keys_attend_as_rotated_ones() {
     // One by one over the end of a group and of a block, and many at once.
     for token in 700..760 {
         let (a, b) = (tape.decode(rotated.as_mut(), &ws, token), tape.decode(unrotated.as_mut(), &ws, token));
-        eprintln!("ERR {} {}", difference(&a, &wide(&b)), difference(&b, &tape.oracle(0, token)));
-        assert!(difference(&a, &wide(&b)) < 0.01, "token {token}");
-        assert!(difference(&b, &tape.oracle(0, token)) < 0.01, "token {token}");
+        assert!(difference(&a, &wide(&b)) < 3e-4, "token {token}");
+        assert!(difference(&b, &tape.oracle(0, token)) < 1e-3, "token {token}");
     }
     let (a, b) = (tape.step(rotated.as_mut(), &ws, 0, 760, 800), tape.step(unrotated.as_mut(), &ws, 0, 760, 800));
-    assert!(difference(&a, &wide(&b)) < 0.01);
+    assert!(difference(&a, &wide(&b)) < 3e-4);
 }
 
 /// Keys that are slow before RoPE: there a group's range is small, after it pairs go round. Two bits tell.
@@ -88,14 +85,14 @@ fn slow_keys_are_better_coded_before_rope() {
         }
     }
     let tape = Tape::new(shape.clone(), "slow");
-    let rows = |side: &str| tape.rows(side, 0, 0, tokens);
-    let (q, v) = (rows("q"), rows("v"));
+    // Values of two sizes cost two bits nothing: what is off is the keys' doing.
+    let v: Vec<f32> = (0..slow.len()).map(|i| seeded("signs", i).signum() as f32).collect();
+    let q = tape.rows("q", 0, 0, tokens);
     let k: Vec<f32> = keys.iter().map(|&x| x as f32).collect();
     let [rotated, unrotated] = ["int2:residual=0", "int2:residual=0,keys=unrotated"].map(|kind| {
         let (mut cache, ws) = (build(kind), workspace());
         cache.append(0, KvRows { q: &q, k: &k, v: &v, tokens }, &ws).unwrap();
         cache.seal(0, &ws).unwrap();
-        // Values are coded alike: what differs is the scores, which the largest of the states tell.
         let last: Vec<f32> = (0..4).flat_map(|h| q[(h * tokens + tokens - 1) * DIM..][..DIM].iter().copied()).collect();
         let mut out = AttnRows::new(4, DIM);
         cache.attend(0, QueryRows { q: &last, tokens: 1 }, &ws, &mut out).unwrap();
@@ -107,10 +104,9 @@ fn slow_keys_are_better_coded_before_rope() {
                 let truth = oracle::attend(&query, &keys[at.clone()], &wide(&v[at]), 1.0 / (DIM as f64).sqrt());
                 difference(&found[h * DIM..(h + 1) * DIM], &truth)
             })
-            .sum::<f64>()
+            .fold(0.0, f64::max)
     });
-    eprintln!("ERR {unrotated} {rotated}");
-    assert!(unrotated < rotated, "{unrotated} against {rotated}");
+    assert!(2.0 * unrotated < rotated, "{unrotated} against {rotated}");
 }
 
 /// A dim that is large in every token costs a code by channel nothing, one by token its other dims; turned by the
@@ -140,7 +136,6 @@ fn large_dims_are_what_channels_and_the_transform_are_for() {
         worst.fold(0.0, f64::max)
     };
     let [channel, token, turned] = ["int4:residual=0", "q4_0", "q4_0:hadamard=on"].map(off);
-    eprintln!("ERR {channel} {token} {turned}");
     assert!(3.0 * channel < token, "{channel} by channel, {token} by token");
     assert!(turned < token, "{turned} turned, {token} not");
 }

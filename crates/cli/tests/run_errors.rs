@@ -9,11 +9,16 @@ use support::*;
 #[test]
 fn wrong_usage_is_status_two() {
     let place = Place::gguf(&RandomModel::llama());
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&[], "the prompt is empty"),
-        (&["why", "--cache", "magic"], "expected a cache of kind exact or fourier, got `magic`"),
+        (&["why", "--cache", "magic"], "expected a cache of kind exact, fourier, "),
         (&["why", "--cache", "exact:f8"], "expected `storage` to be bf16 or f16 or f32, got `f8`"),
         (&["why", "--cache", "fourier:colour=red"], "got `colour`"),
+        (
+            &["why", "--cache", "int4:hadamard=on"],
+            "the settings keys, group, residual of the `int4` cache, got `hadamard`",
+        ),
+        (&["why", "--cache", "int4:group=0"], "expected `group` to be a whole number from 1"),
         (&["why", "--cache", "fourier:harmonics=99999999999"], "got `99999999999`"),
         (&["why", "--plan", "no/such.plan"], "--plan: there is no file no/such.plan"),
         (&["why", "--raw", "--system", "be kind"], "--system has no effect"),
@@ -25,6 +30,7 @@ fn wrong_usage_is_status_two() {
         place.fails("run", words, 2, message);
     }
     let unknown = place.run("run", &["why", "--cache", "magic"]);
+    assert!(stderr(&unknown).contains("got `magic`") && stderr(&unknown).contains("\n  int4: "), "{unknown:?}");
     assert!(stderr(&unknown).contains("\n  fourier: ") && stderr(&unknown).contains("\n  exact: "), "{unknown:?}");
 }
 
@@ -136,7 +142,7 @@ fn plans_that_do_not_fit_are_refused() {
     // The right model, another band.
     let carrier = format!("{SMALL_FOURIER},band=carrier");
     other.fails("run", &["why", "--cache", &carrier, "--plan", &plan], 1, "the plan was made for band=base");
-    other.fails("run", &["why", "--cache", "exact", "--plan", &plan], 2, "--plan has no effect with an exact cache");
+    other.fails("run", &["why", "--cache", "exact", "--plan", &plan], 2, "--plan has no effect with a cache of this kind");
 }
 
 #[test]

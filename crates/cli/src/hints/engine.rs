@@ -58,6 +58,10 @@ pub(super) fn settings(error: &SettingsError) -> String {
         }
         SettingsError::Key { kind: "exact", .. } => "for example --cache exact:f32".to_owned(),
         SettingsError::Value { key, .. } => format!("change {key}, or leave it out"),
+        SettingsError::Key { kind, .. } if *kind != "fourier" => {
+            let usual = kind.parse::<CacheKind>().map_or_else(|_| (*kind).to_owned(), |usual| usual.to_string());
+            format!("without any setting it is --cache {usual}")
+        }
         _ => "for example --cache fourier:window=256,harmonics=128".to_owned(),
     }
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fourier_kv_engine::EngineError;
+use fourier_kv_engine::cache::CacheShape;
 use fourier_kv_engine::cache::plan::{Plan, PlanOrigin};
-use fourier_kv_engine::cache::{CacheKind, CacheShape};
 use fourier_kv_engine::model::config::ModelConfig;
 use fourier_kv_engine::model::source;
 use serde::Serialize;
@@ -69,8 +69,8 @@ fn sizes(request: &InspectRequest, config: &ModelConfig, plan: Option<&Arc<Plan>
         false => request.contexts.clone(),
     };
     let sizes = kinds.iter().map(|kind| {
-        // A plan is for the caches that compress; exact ones are there to compare with.
-        let plan = plan.filter(|_| !matches!(kind, CacheKind::Exact(_)));
+        // The other caches are there to compare with.
+        let plan = plan.filter(|_| kind.takes_plan());
         CacheSizes::new(kind, &shape, plan, &contexts)
     });
     Ok(sizes.collect::<Result<_, _>>().map_err(EngineError::from)?)

@@ -67,7 +67,12 @@ impl CacheSizes {
 pub(super) fn usual_kinds(band: Option<Band>) -> Vec<CacheKind> {
     let usual = FourierSettings::default();
     let settings = FourierSettings { band: band.unwrap_or(usual.band), ..usual };
-    vec![CacheKind::Exact(Storage::Bf16), CacheKind::Exact(Storage::F32), CacheKind::Fourier(settings)]
+    let first = [CacheKind::Exact(Storage::Bf16), CacheKind::Exact(Storage::F32), CacheKind::Fourier(settings)];
+    let names = CacheKind::DESCRIPTIONS.iter().map(|(name, _)| name);
+    let others =
+        names.filter(|name| first.iter().all(|kind| kind.name() != **name)).filter_map(|name| name.parse().ok());
+    let others: Vec<CacheKind> = others.collect();
+    first.into_iter().chain(others).collect()
 }
 
 /// Powers of two up to the model's context, and that.

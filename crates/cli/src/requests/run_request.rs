@@ -27,8 +27,8 @@ impl CacheRequest {
 }
 
 fn check_plan(kind: &CacheKind, plan: &std::path::Path) -> Result<(), RequestError> {
-    if matches!(kind, CacheKind::Exact(_)) {
-        let without = "with an exact cache, which has nothing to plan";
+    if !kind.takes_plan() {
+        let without = "with a cache of this kind, which has nothing to plan";
         return Err(RequestError::NoEffect { option: "--plan", without });
     }
     existing_file("--plan", plan)
