@@ -142,7 +142,12 @@ fn plans_that_do_not_fit_are_refused() {
     // The right model, another band.
     let carrier = format!("{SMALL_FOURIER},band=carrier");
     other.fails("run", &["why", "--cache", &carrier, "--plan", &plan], 1, "the plan was made for band=base");
-    other.fails("run", &["why", "--cache", "exact", "--plan", &plan], 2, "--plan has no effect with a cache of this kind");
+    other.fails(
+        "run",
+        &["why", "--cache", "exact", "--plan", &plan],
+        2,
+        "--plan has no effect with a cache of this kind",
+    );
 }
 
 #[test]

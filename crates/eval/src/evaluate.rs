@@ -123,7 +123,9 @@ fn all(runner: &mut Runner<'_>, engine: &Engine, suite: &Suite, watch: &mut Watc
 
 /// The first setting that two runs do not have in common.
 fn differing(a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
-    let (Some(left), Some(right)) = (a.as_object(), b.as_object()) else { return (a != b).then(|| RUN_FILE.to_owned()) };
+    let (Some(left), Some(right)) = (a.as_object(), b.as_object()) else {
+        return (a != b).then(|| RUN_FILE.to_owned());
+    };
     left.keys().chain(right.keys()).find(|key| left.get(*key) != right.get(*key)).cloned()
 }
 

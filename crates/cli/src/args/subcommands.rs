@@ -137,7 +137,12 @@ pub(crate) struct EvalArgs {
     pub(crate) model: ModelArgs,
 
     /// Caches to compare, with commas between; exact attention is always among them
-    #[arg(long, value_name = "KINDS", default_value = "fourier,int4,int2,snapkv,streaming", help_heading = "Comparison")]
+    #[arg(
+        long,
+        value_name = "KINDS",
+        default_value = "fourier,int4,int2,snapkv,streaming",
+        help_heading = "Comparison"
+    )]
     pub(crate) cache: String,
 
     /// How many times smaller caches are to be whose size can be chosen, such as 2,4,8

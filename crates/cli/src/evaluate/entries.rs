@@ -33,7 +33,8 @@ pub(super) fn failure(failure: &Failure) -> String {
     format!("{}: {}", place.join(", "), failure.reason)
 }
 
-/// The tables.
+/// The tables, as text for a terminal: without the marks that keep Markdown from reading names as its own.
 pub(super) fn text(report: &Report) -> String {
-    report.tables.iter().map(|table| table.to_markdown()).collect::<Vec<_>>().join("\n\n")
+    let tables: Vec<String> = report.tables.iter().map(|table| table.to_markdown()).collect();
+    tables.join("\n\n").replace("\\_", "_").replace("\\|", "|")
 }

@@ -38,7 +38,8 @@ pub(super) fn log_probability(
     tokens: &[u32],
     text: &str,
 ) -> Result<f64, RunError> {
-    let answer = engine.tokenizer().encode(text, EncodeOptions::default()).map_err(fourier_kv_engine::EngineError::from)?;
+    let answer =
+        engine.tokenizer().encode(text, EncodeOptions::default()).map_err(fourier_kv_engine::EngineError::from)?;
     let Some((_, all_but_last)) = answer.split_last() else { return Err(RunError::EmptyAnswer) };
     let fed: Vec<u32> = tokens.iter().chain(all_but_last).copied().collect();
     let logits = session.feed(&fed, LogitRows::From(tokens.len() - 1))?;

@@ -51,8 +51,7 @@ impl Journal {
     /// If the file cannot be read or written, or an earlier line is no prediction.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let io = |source| RunError::Io { path: path.to_owned(), source };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(io)?;
         let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);

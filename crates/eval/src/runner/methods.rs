@@ -29,9 +29,11 @@ pub fn parse(text: &str, ratios: &[f64]) -> Result<Vec<Method>, SettingsError> {
         }
     }
     let mut seen = Vec::new();
-    methods.retain(|m| !seen.contains(&m.name) && {
-        seen.push(m.name.clone());
-        true
+    methods.retain(|m| {
+        !seen.contains(&m.name) && {
+            seen.push(m.name.clone());
+            true
+        }
     });
     Ok(methods)
 }

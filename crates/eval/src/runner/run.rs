@@ -13,7 +13,7 @@ use super::{Method, RunError, Step, Watch, When, exact_method, passages};
 use crate::item::{Document, Question};
 use crate::prediction::Prediction;
 use crate::report::Failure;
-use crate::tasks::{Passage, Task, TaskError};
+use crate::tasks::{Metric, Passage, Task, TaskError};
 
 /// Asks and keeps.
 pub struct Runner<'a> {
@@ -141,8 +141,8 @@ impl<'a> Runner<'a> {
         for (held, method) in held.iter().zip(&methods) {
             for question in &document.questions {
                 let tokens = prompt(self.engine, document, question).map_err(RunError::from);
-                let result = tokens
-                    .and_then(|p| self.ask((task, &document.id), question, (held, method), &p.question, watch));
+                let result =
+                    tokens.and_then(|p| self.ask((task, &document.id), question, (held, method), &p.question, watch));
                 if let Err(error) = result {
                     self.fail((&name, &document.id, &question.id, &method.name), error)?;
                 }
@@ -210,8 +210,8 @@ impl<'a> Runner<'a> {
         let fork = || held.session.fork().ok_or_else(|| RunError::Fork { method: method.name.clone() });
         let text = answer(self.engine, fork()?, tokens, question, watch)?;
         let mut values = score(task.metric(), task.first_line(), &text, question);
-        if let [only] = question.answers.as_slice() {
-            let said = format!(" {only}");
+        if let Some(one) = one_answer(task.metric(), question) {
+            let said = format!(" {one}");
             values.insert("log_probability".to_owned(), log_probability(self.engine, fork()?, tokens, &said)?);
         }
         let prediction = Prediction {
@@ -267,5 +267,13 @@ impl<'a> Runner<'a> {
         let [task, document, question, method] = [at.0, at.1, at.2, at.3].map(str::to_owned);
         self.failures.push(Failure { task, document, question, method, reason: error.to_string() });
         Ok(())
+    }
+}
+
+/// What a right prediction says, if there is one way of saying it.
+fn one_answer(metric: Metric, question: &Question) -> Option<&String> {
+    match (metric, question.answers.as_slice()) {
+        (Metric::NeedleV1 | Metric::NeedleV2, [keyword, ..]) | (_, [keyword]) => Some(keyword),
+        _ => None,
     }
 }
