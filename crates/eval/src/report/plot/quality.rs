@@ -73,16 +73,17 @@ fn point(measure: &Measure, m: &Measured<'_>) -> Point {
     Point { x: ratio, y: measure.drawn(m.value), hint }
 }
 
-/// The line that a point is on: the method, at whatever budget. Where no budget was asked for, a method's size is
-/// among its settings, so those that are numbers do not part one line from another: `spectral:1` and `spectral:2` are
-/// points of `spectral`.
+/// The line that a point is on: the method, at whatever size. A ratio that was asked for tells sizes apart, not methods.
+/// Where none was, a method's size is among its settings, so those that are numbers do not part one line from another:
+/// `spectral:1` and `spectral:2` are points of `spectral`.
 pub(super) fn line_name(method: &str, budget: Option<f64>) -> String {
-    let (name, settings) = match method.split_once(':') {
-        Some((name, settings)) if budget.is_none() => (name, settings),
-        _ => return method.to_owned(),
+    let Some((name, settings)) = method.split_once(':') else { return method.to_owned() };
+    let is_number = |setting: &str| setting.rsplit('=').next().is_some_and(|value| value.parse::<f64>().is_ok());
+    let is_size = |setting: &&str| match budget {
+        Some(_) => setting.starts_with("ratio="),
+        None => is_number(setting),
     };
-    let is_number = |setting: &&str| setting.rsplit('=').next().is_some_and(|value| value.parse::<f64>().is_ok());
-    let words: Vec<&str> = settings.split(',').filter(|setting| !is_number(setting)).collect();
+    let words: Vec<&str> = settings.split(',').filter(|setting| !is_size(setting)).collect();
     if words.is_empty() { name.to_owned() } else { format!("{name}:{}", words.join(",")) }
 }
 
@@ -105,8 +106,8 @@ mod tests {
             at("spectral:1", None, 15.0, 0.1),
             at("fourier:band=base,keep=0.2", None, 4.0, 0.5),
             at("fourier:band=carrier,keep=0.2", None, 4.0, 0.4),
-            at("snapkv:window=32", Some(4.0), 3.9, 1.0),
-            at("snapkv:window=32", Some(2.0), 1.9, 0.5),
+            at("snapkv:window=32,ratio=4", Some(4.0), 3.9, 1.0),
+            at("snapkv:window=32,ratio=2", Some(2.0), 1.9, 0.5),
             at("exact", None, 1.0, 0.0),
         ];
         let chart = quality(names(), &Measure::named("kl"), &all, &Looks::default()).unwrap();
@@ -119,7 +120,7 @@ mod tests {
         assert!(chart.y.axis.low() <= 0.01 && chart.y.axis.high() >= 1.0);
         assert_eq!(
             chart.series[2].points[0].hint,
-            "snapkv:window=32 at 2x: KL(exact || method) 0.500, 1.90 times smaller"
+            "snapkv:window=32,ratio=2 at 2x: KL(exact || method) 0.500, 1.90 times smaller"
         );
     }
 
