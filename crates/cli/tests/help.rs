@@ -43,6 +43,11 @@ fn help_of_calibrate() {
 }
 
 #[test]
+fn help_of_eval() {
+    assert_golden("eval", &["eval"]);
+}
+
+#[test]
 fn help_of_pull() {
     assert_golden("pull", &["pull"]);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use fourier_kv_engine::Session;
-use fourier_kv_engine::model::decoder::LogitRows;
+use fourier_kv_engine::kernels::parts::Chunks;
+use fourier_kv_engine::kernels::team::Team;
+use fourier_kv_engine::model::decoder::{LogitRows, Logits};
 
 use super::RunError;
 use super::prefill::Held;
@@ -22,12 +24,38 @@ struct Sums {
     agreed: usize,
 }
 
+/// What is measured of one token.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    nll: f64,
+    kl: f64,
+    agreed: bool,
+}
+
+impl Measured {
+    fn new(exact: &[f32], logits: &[f32], token: u32) -> Result<Self, RunError> {
+        Ok(Measured {
+            nll: negative_log_likelihood(logits, token as usize)?,
+            kl: kl(exact, logits)?,
+            agreed: top1_agrees(exact, logits)?,
+        })
+    }
+}
+
 impl Sums {
-    fn add(&mut self, exact: &[f32], logits: &[f32], token: u32) -> Result<(), RunError> {
-        self.tokens += 1;
-        self.nll += negative_log_likelihood(logits, token as usize)?;
-        self.kl += kl(exact, logits)?;
-        self.agreed += usize::from(top1_agrees(exact, logits)?);
+    /// Adds the tokens `truth`. A vocabulary is long: rows are shared out over the threads.
+    fn add(&mut self, exact: &Logits, logits: &Logits, truth: &[u32], team: &Team) -> Result<(), RunError> {
+        let mut measured: Vec<Option<Result<Measured, RunError>>> = truth.iter().map(|_| None).collect();
+        team.for_parts(Chunks::new(&mut measured, 1), |i, slot| {
+            slot[0] = Some(Measured::new(exact.row(i), logits.row(i), truth[i]));
+        });
+        for measured in measured.into_iter().flatten() {
+            let Measured { nll, kl, agreed } = measured?;
+            self.tokens += 1;
+            self.nll += nll;
+            self.kl += kl;
+            self.agreed += usize::from(agreed);
+        }
         Ok(())
     }
 
@@ -47,6 +75,7 @@ impl Sums {
 /// What each of `held` makes of `continuation`: mean negative log-likelihood, perplexity, divergence from the first of
 /// them and agreement with it on the likeliest token. The last token of the context is not compressed but read first.
 pub(super) fn continue_all(
+    team: &Team,
     held: Vec<Held<'_>>,
     last: u32,
     continuation: &[u32],
@@ -58,14 +87,9 @@ pub(super) fn continue_all(
     for (fed, truth) in fed[..continuation.len()].chunks(STEP).zip(continuation.chunks(STEP)) {
         let (exact, others) = sessions.split_first_mut().ok_or(RunError::EmptyAnswer)?;
         let exact = exact.feed(fed, LogitRows::From(0))?;
-        for (i, &token) in truth.iter().enumerate() {
-            sums[0].add(exact.row(i), exact.row(i), token)?;
-        }
+        sums[0].add(exact, exact, truth, team)?;
         for (session, sums) in others.iter_mut().zip(&mut sums[1..]) {
-            let logits = session.feed(fed, LogitRows::From(0))?;
-            for (i, &token) in truth.iter().enumerate() {
-                sums.add(exact.row(i), logits.row(i), token)?;
-            }
+            sums.add(exact, session.feed(fed, LogitRows::From(0))?, truth, team)?;
             if watch().is_break() {
                 return Err(RunError::Interrupted);
             }

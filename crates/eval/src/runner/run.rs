@@ -116,7 +116,7 @@ impl<'a> Runner<'a> {
         let compared: Vec<Method> = methods.into_iter().filter(|m| *m != self.methods[0]).collect();
         let held = prefill(self.engine, &compared, context, watch)?;
         let bytes: Vec<usize> = held.iter().map(|h| h.bytes).collect();
-        let values = passages::continue_all(held, last, &passage.continuation, watch)?;
+        let values = passages::continue_all(self.engine.workspace().team(), held, last, &passage.continuation, watch)?;
         let names = std::iter::once(self.methods[0].clone()).chain(compared);
         for ((method, bytes), values) in names.zip(bytes).zip(values) {
             let place = Place { task, document: &passage.id, question: CONTINUATION };
