@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fourier_kv_cache::plan::Plan;
+use fourier_kv_cache::{CacheKind, CacheShape, PromptSize};
 use fourier_kv_model::safetensors_dir::check_file;
 use fourier_kv_model::source::ModelSource;
 use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
@@ -185,4 +186,20 @@ fn plans_survive() {
         Err(_) => false,
     });
     assert!(refused > 0);
+}
+
+#[test]
+fn cache_kinds_survive() {
+    let shape =
+        CacheShape { layers: 2, heads: 4, kv_heads: 2, head_dim: 8, rope_frequencies: vec![1.0, 0.1, 0.01, 0.001] };
+    let prompt = PromptSize { tokens: 5_000, tile: 512 };
+    let (_, refused) = run("cache_kind", |bytes| match std::str::from_utf8(&bytes).map(str::parse::<CacheKind>) {
+        Ok(Ok(kind)) => {
+            assert_eq!(kind.to_string().parse::<CacheKind>().unwrap(), kind);
+            let _ = kind.expected_bytes(&shape, None, prompt);
+            true
+        }
+        _ => false,
+    });
+    assert!(refused > 100, "{refused}");
 }
