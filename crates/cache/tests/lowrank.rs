@@ -36,7 +36,7 @@ fn row(side: &str, g: usize, t: usize) -> Vec<f64> {
     let mut row = mean(side);
     for k in 0..DIM {
         let along = match t < PROMPT {
-            true => (PROMPT as f64).sqrt() * 0.8f64.powi(k as i32) * cosine(k + 1 + g, t, PROMPT),
+            true => (PROMPT as f64).sqrt() * 0.93f64.powi(k as i32) * cosine(k + 1 + g, t, PROMPT),
             false => seeded(&format!("{side}.{g}.{t}"), k),
         };
         row.iter_mut().zip(direction(g, k)).for_each(|(x, d)| *x += along * d);
@@ -76,7 +76,7 @@ impl Past {
     }
 
     fn query(t: usize) -> Vec<f64> {
-        (0..4 * DIM).map(|i| seeded("query", t * 4 * DIM + i)).collect()
+        (0..4 * DIM).map(|i| 3.0 * seeded("query", t * 4 * DIM + i)).collect()
     }
 
     /// Appends the tokens `from .. to`; returns the outputs of the last of them.
@@ -100,7 +100,8 @@ impl Past {
             let row = row(side, g, t);
             if t < projected { truncated(side, g, &row, rank) } else { row }
         };
-        let outputs = Past::query(last).chunks_exact(DIM).enumerate().flat_map(|(h, q)| {
+        let query = Past::query(last);
+        let outputs = query.chunks_exact(DIM).enumerate().flat_map(|(h, q)| {
             let keys: Vec<f64> = (0..=last).flat_map(|t| self.key(&left("key", h / 2, t), t)).collect();
             let values: Vec<f64> = (0..=last).flat_map(|t| left("value", h / 2, t)).collect();
             oracle::attend(q, &keys, &values, 1.0 / (DIM as f64).sqrt())
@@ -132,7 +133,7 @@ fn attention_is_over_what_the_best_basis_leaves() {
                     let off = difference(&out, &past.oracle(last, projected, rank));
                     assert!(off < 4e-3, "{keys}, rank {rank}, token {last}: {off}");
                     let lost = difference(&out, &past.oracle(last, 0, rank));
-                    assert!(rank == DIM || lost > 10.0 * off, "{keys}, rank {rank}, token {last}: {lost} and {off}");
+                    assert!(rank == DIM || lost > 50.0 * off, "{keys}, rank {rank}, token {last}: {lost} and {off}");
                 }
             }
         }
@@ -173,7 +174,8 @@ fn ratios_are_met_by_measured_bytes() {
 /// A basis is not made for fewer tokens than it takes itself.
 #[test]
 fn short_prompts_stay_exact_and_grow_into_a_basis() {
-    let past = Past { before_rope: true };
+    // What bf16 rounds of one of these numbers, which reach 4: over so few tokens it may not average out.
+    let (past, most) = (Past { before_rope: true }, 4.0 * 2f64.powi(-9));
     let mut cache = build("lowrank:rank=32,residual=20");
     past.append(cache.as_mut(), 0, 40);
     cache.seal(0, &workspace()).unwrap();
@@ -182,7 +184,7 @@ fn short_prompts_stay_exact_and_grow_into_a_basis() {
         let out = past.append(cache.as_mut(), last, last + 1);
         assert_eq!(cache.bytes().coefficients > 0, last >= 84, "token {last}");
         let off = difference(&out, &past.oracle(last, 0, DIM));
-        assert!(last % 11 > 0 || off < 4e-3, "token {last}: {off}");
+        assert!(last % 11 > 0 || off < most, "token {last}: {off}");
     }
 }
 
