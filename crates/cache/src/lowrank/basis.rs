@@ -13,6 +13,9 @@ pub(super) const BASIS_WIDTH: usize = size_of::<f16>();
 /// Bytes of a number of a mean.
 pub(super) const MEAN_WIDTH: usize = size_of::<f32>();
 
+/// What is done with rows, `[n][D]` at a time; it may change them.
+pub(super) type RowsTask<'a> = dyn FnMut(&mut [f32]) + 'a;
+
 /// `r` directions at right angles, and the mean that they begin at.
 #[derive(Clone, Debug)]
 pub(super) struct Basis {
@@ -25,12 +28,7 @@ pub(super) struct Basis {
 impl Basis {
     /// The best for rows of `dim` in the sense of least squares. `walk` shows all of them to its task, `[n][D]` at a
     /// time.
-    pub(super) fn of(
-        dim: usize,
-        rank: usize,
-        workspace: &Workspace,
-        walk: impl Fn(&mut dyn FnMut(&mut [f32])),
-    ) -> Self {
+    pub(super) fn of(dim: usize, rank: usize, workspace: &Workspace, walk: impl Fn(&mut RowsTask<'_>)) -> Self {
         let (mut sum, mut count) = (vec![0.0; dim], 0);
         walk(&mut |rows| {
             count += rows.len() / dim;
@@ -127,7 +125,7 @@ mod tests {
         (0..tokens * dim).map(|at| number(at / dim, at % dim) as f32).collect()
     }
 
-    fn walk(rows: &[f32], dim: usize) -> impl Fn(&mut dyn FnMut(&mut [f32])) {
+    fn walk(rows: &[f32], dim: usize) -> impl Fn(&mut RowsTask<'_>) {
         move |task| rows.chunks(256 * dim).for_each(|rows| task(&mut rows.to_vec()))
     }
 

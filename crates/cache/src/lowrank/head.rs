@@ -9,7 +9,7 @@ use fourier_kv_kernels::element::load_all;
 use fourier_kv_kernels::workspace::Scratch;
 use half::bf16;
 
-use super::basis::Basis;
+use super::basis::{Basis, RowsTask};
 use super::product::product;
 use super::settings::{LowRankSettings, STEP};
 use crate::Workspace;
@@ -97,14 +97,7 @@ impl Head {
     }
 
     /// Shows the first `count` tokens of the tail to `task`, `[n][D]` at a time: values, or keys as they are projected.
-    fn walk(
-        &self,
-        of: Of,
-        count: usize,
-        rotary: Option<&Rotary>,
-        workspace: &Workspace,
-        task: &mut dyn FnMut(&mut [f32]),
-    ) {
+    fn walk(&self, of: Of, count: usize, rotary: Option<&Rotary>, workspace: &Workspace, task: &mut RowsTask<'_>) {
         for from in (0..count).step_by(BLOCK) {
             let region = self.tail.range(from..count.min(from + BLOCK));
             let stored = if of == Of::Keys { region.keys } else { region.values };

@@ -6,13 +6,13 @@
 //! **Source.** Palu, *Compressing KV-Cache with Low-Rank Projection*, arXiv 2407.21118.
 //!
 //! **Departures.** Palu decomposes the *weights* of the projections, once a model, and so needs no basis a prompt. This
-//! takes the eigenvectors of the Gram matrix of the prompt's own keys and values, less their mean: of all bases the best
-//! for them, in the sense of squared errors, and no worse than one from the weights, at the price of storing it and the
-//! mean. Heads are decomposed one by one (its M-LRD), not in groups; every head, of keys and of values, has the same
-//! rank, where Palu gives each as much as its Fisher information asks for. Keys may also be projected after RoPE
-//! (`keys=rotated`). The last tokens stay exact. Coefficients are not quantised on top. Values are not rebuilt, as in
-//! Palu: outputs are summed as coefficients and turned back once, here by this cache and not by the output projection.
-//! Keys are rebuilt as floats, a block of tokens at a time, instead of in one fused kernel: the same numbers.
+//! takes the eigenvectors of the Gram matrix of the prompt's own keys and values, less their mean: of all bases of a rank
+//! the best for them in the sense of squared errors, so no worse for them than one from the weights, at the price of
+//! storing it and the mean. Heads are decomposed one by one (its M-LRD), not in groups; all have one rank, for keys and
+//! for values, which Palu shares out by Fisher information. Keys may also be projected after RoPE (`keys=rotated`). The
+//! last tokens stay exact. Coefficients are not quantised on top. Values are not rebuilt, as in Palu: outputs are summed
+//! as coefficients and turned back once, here by this cache and not by the output projection. Keys are rebuilt as floats,
+//! a block of tokens at a time, instead of in one fused kernel: the same numbers.
 //!
 //! **When.** Nothing is projected before `seal`. Then, and whenever rows are appended later, what has left the last
 //! `residual` tokens is projected, 64 tokens at a time. The basis is made when the first are, from all tokens that are
