@@ -9,7 +9,7 @@ pub struct CacheBytes {
     pub tokens: usize,
     /// Dims of the middle that are kept as they are.
     pub exact_dims: usize,
-    /// Spectra of the middle.
+    /// Spectra of the middle; coefficients of old tokens, and the basis that they belong to.
     pub coefficients: usize,
     /// Numbers in a few bits, with what their codes mean.
     pub codes: usize,

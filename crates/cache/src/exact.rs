@@ -18,6 +18,7 @@ use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::expected::PromptSize;
 use crate::kind::{CacheKind, Storage};
+use crate::pieces::for_pieces;
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
@@ -40,8 +41,7 @@ impl<S: Element> ExactCache<S> {
         ExactCache { shape, heads }
     }
 
-    /// Attention of one token over many, in pieces of [`PIECE`]: a task for each piece and head, for there may be fewer
-    /// heads than threads, or a number of them that does not share out evenly.
+    /// Attention of one token over many, in pieces of [`PIECE`].
     fn attend_in_pieces(
         &self,
         heads: &[Tokens<S>],
@@ -49,25 +49,12 @@ impl<S: Element> ExactCache<S> {
         workspace: &Workspace,
         out: &mut AttnRows<f32>,
     ) {
-        let (group, dim) = (self.shape.group(), self.shape.head_dim);
         let pieces = heads.first().map_or(0, Tokens::len).div_ceil(PIECE);
-        workspace.with_scratch(|kept| {
-            // [G][pieces][group]
-            kept.states.reshape(self.shape.heads * pieces, dim);
-            let runs = kept.states.all().runs(pieces * group, group);
-            workspace.team().for_parts(runs, |_, (g, first, mut state)| {
-                let from = first / group * PIECE;
-                let (q, region) = (queries.group(g, &self.shape), heads[g].range(from..from + PIECE));
-                workspace.with_scratch(|scratch| {
-                    attend_exact(workspace.isa(), q, region, Mask::None, &mut scratch.exact, &mut state);
-                });
+        for_pieces(&self.shape, pieces, queries, workspace, out, |g, i, q, state| {
+            let region = heads[g].range(i * PIECE..(i + 1) * PIECE);
+            workspace.with_scratch(|scratch| {
+                attend_exact(workspace.isa(), q, region, Mask::None, &mut scratch.exact, state);
             });
-            let (mut parts, mut out) = (kept.states.all(), out.all());
-            for row in 0..parts.count() {
-                let part = parts.row(row);
-                let head = row / (pieces * group) * group + row % group;
-                out.row(head).absorb(*part.max, *part.sum, part.out);
-            }
         });
     }
 

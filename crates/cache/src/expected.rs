@@ -6,6 +6,7 @@ use crate::bytes::CacheBytes;
 use crate::evicting::expected_bytes as evicting_bytes;
 use crate::exact::expected_bytes as exact_bytes;
 use crate::fourier::expected_bytes as fourier_bytes;
+use crate::lowrank::expected_bytes as lowrank_bytes;
 use crate::plan::{Plan, PlanError};
 use crate::quantised::expected_bytes as quantised_bytes;
 use crate::{CacheError, CacheKind, CacheShape};
@@ -37,6 +38,7 @@ impl CacheKind {
             CacheKind::Exact(storage) => Ok(exact_bytes(*storage, shape, prompt)),
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
             CacheKind::Quantised(settings) => Ok(quantised_bytes(settings, shape, prompt)?),
+            CacheKind::LowRank(settings) => Ok(lowrank_bytes(settings, shape, prompt)?),
         }
     }
 }

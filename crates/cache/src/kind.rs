@@ -9,12 +9,13 @@ use half::{bf16, f16};
 use serde::Serialize;
 
 use crate::fourier::FourierSettings;
+use crate::lowrank::{LowRankSettings, Rank};
 use crate::plan::{Plan, PlanError};
 use crate::quantised::QuantisedSettings;
 use crate::settings::{SettingsError, pairs, word};
 use crate::{
     Budget, CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache,
-    QuantisedCache,
+    LowRankCache, QuantisedCache,
 };
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
@@ -28,6 +29,8 @@ pub enum CacheKind {
     Evicting(EvictingSettings),
     /// Old tokens in a few bits a number.
     Quantised(QuantisedSettings),
+    /// Old tokens as coefficients in a basis of few dims.
+    LowRank(LowRankSettings),
 }
 
 /// Number types of a cache.
@@ -69,7 +72,7 @@ impl fmt::Display for Storage {
 
 impl CacheKind {
     /// The kinds' names, with one line each.
-    pub const DESCRIPTIONS: [(&'static str, &'static str); 11] = [
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 12] = [
         ("exact", "every token as it is (settings: bf16, f16 or f32)"),
         ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
         ("int8", "old tokens in 8 bits a number, keys by channel and values by token (KIVI)"),
@@ -81,6 +84,7 @@ impl CacheKind {
         ("streaming", "the first tokens and the last (StreamingLLM)"),
         ("snapkv", "the tokens that the end of the prompt attends to (SnapKV)"),
         ("pyramidkv", "the same, more of them in the first layers (PyramidKV)"),
+        ("lowrank", "old tokens as coefficients in the few directions that they vary most in (Palu)"),
     ];
 
     /// The kind's name, without settings.
@@ -90,6 +94,7 @@ impl CacheKind {
             CacheKind::Fourier(_) => "fourier",
             CacheKind::Quantised(settings) => settings.name(),
             CacheKind::Evicting(settings) => settings.choice.name(),
+            CacheKind::LowRank(_) => "lowrank",
         }
     }
 
@@ -99,6 +104,9 @@ impl CacheKind {
             CacheKind::Fourier(s) => Some(CacheKind::Fourier(FourierSettings { ratio: Some(ratio), ..s.clone() })),
             CacheKind::Evicting(s) => {
                 Some(CacheKind::Evicting(EvictingSettings { budget: Budget::Ratio(ratio), ..s.clone() }))
+            }
+            CacheKind::LowRank(s) => {
+                Some(CacheKind::LowRank(LowRankSettings { rank: Rank::Ratio(ratio), ..s.clone() }))
             }
             CacheKind::Exact(_) | CacheKind::Quantised(_) => None,
         }
@@ -129,6 +137,7 @@ impl CacheKind {
             CacheKind::Quantised(settings) => {
                 Ok(Box::new(QuantisedCache::new(settings.clone(), context.shape.clone())?))
             }
+            CacheKind::LowRank(settings) => Ok(Box::new(LowRankCache::new(settings.clone(), context.shape.clone())?)),
         }
     }
 }
@@ -162,6 +171,7 @@ impl fmt::Display for CacheKind {
             CacheKind::Fourier(settings) => write!(f, "fourier:{settings}"),
             CacheKind::Evicting(settings) => write!(f, "{}:{settings}", settings.choice.name()),
             CacheKind::Quantised(settings) => settings.fmt(f),
+            CacheKind::LowRank(settings) => write!(f, "lowrank:{settings}"),
         }
     }
 }
@@ -177,6 +187,7 @@ impl FromStr for CacheKind {
             "streaming" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Streaming, settings)?)),
             "snapkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Snap, settings)?)),
             "pyramidkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Pyramid, settings)?)),
+            "lowrank" => Ok(CacheKind::LowRank(settings.parse()?)),
             _ => match QuantisedSettings::usual(name) {
                 Some(usual) => Ok(CacheKind::Quantised(usual.changed_by(settings)?)),
                 None => Err(unknown(name)),
@@ -218,6 +229,8 @@ mod tests {
             "streaming:ratio=7.5,sink=0",
             "snapkv:tokens=300,window=16,kernel=5,pool=mean",
             "pyramidkv:ratio=4",
+            "lowrank:rank=20,keys=rotated,residual=7",
+            "lowrank:ratio=3.5",
         ];
         for text in CacheKind::DESCRIPTIONS.map(|(name, _)| name).into_iter().chain(more) {
             let kind: CacheKind = text.parse().unwrap();
@@ -251,6 +264,10 @@ mod tests {
             ("q4_0:group=16", "group"),
             ("q4_0:hadamard=1", "1"),
             ("q8_0:residual=x", "x"),
+            ("lowrank:rank=0", "0"),
+            ("lowrank:ratio=0.9", "0.9"),
+            ("lowrank:residual=0", "0"),
+            ("lowrank:heads=2", "heads"),
         ] {
             let error = text.parse::<CacheKind>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{named}`")), "{text}: {error}");

@@ -34,11 +34,18 @@ const KINDS: &[&str] = &[
     "q4_0",
     "q8_0:hadamard=on",
     "q4_0:hadamard=on,residual=40",
+    "lowrank",
+    "lowrank:ratio=2,residual=64,keys=rotated",
+    "lowrank:rank=8",
+    "lowrank:rank=8,residual=70,keys=rotated",
+    "lowrank:rank=8,residual=1",
 ];
 
-/// Caches that drop tokens give other answers than the whole past does: tests/evicting.rs says which.
+/// Caches that drop tokens, or directions of the 8 that there are, give other answers than the whole past does:
+/// tests/evicting.rs and tests/lowrank.rs say which.
 fn drops(name: &str) -> bool {
-    ["streaming", "snapkv", "pyramidkv"].iter().any(|kind| name.starts_with(kind))
+    let fewer = name.starts_with("lowrank") && !name.contains("rank=8");
+    fewer || ["streaming", "snapkv", "pyramidkv"].iter().any(|kind| name.starts_with(kind))
 }
 
 /// Half a step of the widest group there can be on a tape, whose numbers are between -3.2 and 3.2; of `q4_0` a whole
@@ -68,6 +75,9 @@ fn tolerance(name: &str) -> f64 {
         "fourier" if name.contains(':') => 0.12,
         // With its own settings it compresses no past as short as these.
         "exact" | "trace" | "fourier" => 4e-3,
+        // What bf16 rounds, and directions in f16, whose errors are every token's: 8 of 2^-12 each are a number off by up to
+        // 1e-3 of a row's length, about 2, and its score by a thousandth of it.
+        "lowrank" => 4e-3,
         // What bf16 rounds, and roundings of half a step at most. Those are independent, their deviation is half a step
         // by the root of 3, and an output is a mean over some 200 tokens and more: an eighth of half a step is more than
         // three deviations.
@@ -247,7 +257,9 @@ fn room_that_is_reserved_changes_no_number() {
 fn long_pasts_are_whole() {
     let tape = Tape::new(shape(), "long");
     let teams = [1, 2, 5].map(|n| Workspace::with_team(Isa::detect(), Team::new(n).unwrap()));
-    for name in ["exact", "exact:f32", "int8", "int4:keys=unrotated", "q8_0:hadamard=on", "q4_0"] {
+    for name in
+        ["exact", "exact:f32", "int8", "int4:keys=unrotated", "q8_0:hadamard=on", "q4_0", "lowrank:rank=8", "lowrank"]
+    {
         let mut caches = teams.each_ref().map(|_| name.parse::<CacheKind>().unwrap().build(&context(), None).unwrap());
         for (cache, ws) in caches.iter_mut().zip(&teams) {
             tape.prompt(cache.as_mut(), ws, 1_020, 500);
@@ -267,7 +279,7 @@ fn long_pasts_are_whole() {
                 "exact" => 5e-3,
                 _ => tolerance(name),
             };
-            assert!(off < most, "{name}, token {last}: {off}");
+            assert!(off < most || drops(name), "{name}, token {last}: {off}");
             assert!(outs.iter().all(|out| *out == outs[0]), "{name}, token {last}");
         }
     }

@@ -46,6 +46,11 @@ fn many_settings_and_lengths() {
         "q8_0",
         "q4_0:hadamard=on",
         "q4_0:residual=50",
+        "lowrank",
+        "lowrank:rank=3,residual=30,keys=rotated",
+        "lowrank:rank=8,residual=1",
+        "lowrank:ratio=1.6,residual=20,keys=rotated",
+        "lowrank:ratio=900,residual=64",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {
@@ -89,7 +94,7 @@ fn plans_count_as_they_are() {
 #[test]
 fn plans_that_do_not_fit_are_refused() {
     let prompt = PromptSize { tokens: 10, tile: 64 };
-    for kind in ["exact", "fourier:band=base", "int4", "q8_0"] {
+    for kind in ["exact", "fourier:band=base", "int4", "q8_0", "lowrank"] {
         let kind: CacheKind = kind.parse().unwrap();
         let result = kind.expected_bytes(&shape(), Some(&plan(Band::Carrier)), prompt);
         assert!(matches!(result, Err(CacheError::Plan(_))), "{kind}");
@@ -99,12 +104,36 @@ fn plans_that_do_not_fit_are_refused() {
     assert!(matches!(kind.expected_bytes(&other, Some(&plan(Band::Carrier)), prompt), Err(CacheError::Plan(_))));
 }
 
+fn deep() -> CacheShape {
+    let rope_frequencies = (0..32).map(|i| 1e4f64.powf(-f64::from(i) / 32.0)).collect();
+    CacheShape { layers: 12, heads: 3, kv_heads: 1, head_dim: 64, rope_frequencies }
+}
+
+/// A ratio is met by the most directions that meet it.
+#[test]
+fn no_direction_more_would_meet_the_ratio() {
+    let (shape, prompt) = (deep(), PromptSize { tokens: 6_000, tile: 512 });
+    let bytes = |settings: &str| {
+        let kind: CacheKind = format!("lowrank:{settings}").parse().unwrap();
+        kind.expected_bytes(&shape, None, prompt).unwrap().total()
+    };
+    let exact = shape.exact_bytes(prompt.tokens, 2) as f64;
+    let mut before = 65;
+    for ratio in [1.0, 1.5, 2.0, 4.0, 8.0, 16.0] {
+        let found = bytes(&format!("ratio={ratio}"));
+        assert!(found as f64 * ratio <= exact, "{ratio}: {found} of {exact}");
+        let rank = (1..=64).find(|rank| bytes(&format!("rank={rank}")) == found).unwrap();
+        assert!(rank < before && bytes(&format!("rank={}", rank + 1)) as f64 * ratio > exact, "{ratio}: rank {rank}");
+        before = rank;
+    }
+    // None makes it a thousand times smaller: one direction is kept.
+    assert_eq!(bytes("ratio=1000"), bytes("rank=1"));
+}
+
 /// A ratio that the window leaves room for is met, and not by much more than a dim a head.
 #[test]
 fn a_ratio_that_is_asked_for_is_met() {
-    let rope_frequencies = (0..32).map(|i| 1e4f64.powf(-f64::from(i) / 32.0)).collect();
-    let shape = CacheShape { layers: 12, heads: 3, kv_heads: 1, head_dim: 64, rope_frequencies };
-    let prompt = PromptSize { tokens: 6_000, tile: 512 };
+    let (shape, prompt) = (deep(), PromptSize { tokens: 6_000, tile: 512 });
     for band in ["base", "carrier"] {
         let mut before = 0.0;
         for ratio in [1.5, 2.0, 3.0, 6.0, 10.0] {

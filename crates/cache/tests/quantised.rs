@@ -205,7 +205,8 @@ fn forks_go_on_by_themselves() {
 /// Groups of a size that makes no sense are refused, by settings that were not read from a text too.
 #[test]
 fn settings_out_of_range_are_refused() {
-    use fourier_kv_cache::quantised::{Bits, KeysAs, QuantisedSettings, Scheme};
+    use fourier_kv_cache::KeysAs;
+    use fourier_kv_cache::quantised::{Bits, QuantisedSettings, Scheme};
     for group in [0, 257] {
         let scheme = Scheme::Groups { bits: Bits::Four, group, keys: KeysAs::Rotated };
         let kind = CacheKind::Quantised(QuantisedSettings { scheme, residual: 0 });

@@ -3,6 +3,7 @@
 use super::coder::Coder;
 use super::head::Head;
 use crate::exact::{for_rows, rows_a_task};
+use crate::pieces::for_pieces;
 use crate::{AttnRows, CacheShape, QueryRows, Workspace};
 
 /// Blocks a task when one token attends to many. Pieces depend on how many tokens are held, not on how many threads
@@ -35,29 +36,11 @@ fn attend_in_pieces(
     workspace: &Workspace,
     out: &mut AttnRows<f32>,
 ) {
-    let (coded, group) = (heads.first().map_or(0, Head::coded), shape.group());
+    let coded = heads.first().map_or(0, Head::coded);
     let piece = BLOCKS * coder.block();
     // The tail is one more.
-    let pieces = coded.div_ceil(piece) + 1;
-    workspace.with_scratch(|kept| {
-        // [G][pieces][group]
-        kept.states.reshape(shape.heads * pieces, shape.head_dim);
-        let runs = kept.states.all().runs(pieces * group, group);
-        workspace.team().for_parts(runs, |_, (g, first, mut state)| {
-            let (q, from) = (queries.group(g, shape), first / group * piece);
-            match from < coded {
-                true => {
-                    let run = (from..coded.min(from + piece), 0);
-                    heads[g].attend_coded(coder, run, q, workspace, &mut state);
-                }
-                false => heads[g].attend_tail(q, workspace, &mut state),
-            }
-        });
-        let (mut parts, mut out) = (kept.states.all(), out.all());
-        for row in 0..parts.count() {
-            let part = parts.row(row);
-            let head = row / (pieces * group) * group + row % group;
-            out.row(head).absorb(*part.max, *part.sum, part.out);
-        }
+    for_pieces(shape, coded.div_ceil(piece) + 1, queries, workspace, out, |g, i, q, state| match i * piece {
+        from if from < coded => heads[g].attend_coded(coder, (from..coded.min(from + piece), 0), q, workspace, state),
+        _ => heads[g].attend_tail(q, workspace, state),
     });
 }

@@ -5,9 +5,9 @@ use fourier_kv_kernels::isa::Isa;
 
 use super::coding::{Coding, Decode};
 use super::hadamard::Hadamard;
-use super::rotary::{Rotary, Way};
-use super::settings::{KeysAs, QuantisedSettings, Scheme};
-use crate::CacheShape;
+use super::settings::{QuantisedSettings, Scheme};
+use crate::rotary::{Rotary, Way};
+use crate::{CacheShape, KeysAs};
 
 /// Tokens that are rebuilt at a time, or the next lower number of whole groups: as floats they stay in a core's caches.
 const BLOCK: usize = 256;

@@ -39,7 +39,6 @@ mod coding;
 mod hadamard;
 mod head;
 mod packed;
-mod rotary;
 mod settings;
 mod size;
 
@@ -47,7 +46,7 @@ use std::sync::Arc;
 
 use fourier_kv_kernels::parts::Chunks;
 
-pub use settings::{Bits, BlockFormat, KeysAs, QuantisedSettings, Scheme};
+pub use settings::{Bits, BlockFormat, QuantisedSettings, Scheme};
 pub(crate) use size::expected_bytes;
 
 use crate::bytes::{CacheBytes, held};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::coding::Coding;
+use crate::KeysAs;
 use crate::settings::{SettingsError, number, pairs, word};
 
 /// Tokens of exact past that the `int` caches keep by default, as KIVI does.
@@ -66,15 +67,6 @@ pub enum BlockFormat {
     Q8_0,
 }
 
-/// Which keys are coded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeysAs {
-    /// As they come, after RoPE.
-    Rotated,
-    /// As they were before RoPE; positions are applied again when attending.
-    Unrotated,
-}
-
 impl Bits {
     /// How many.
     pub(super) const fn count(self) -> usize {
@@ -131,7 +123,7 @@ impl QuantisedSettings {
             match (key, &mut self.scheme) {
                 ("residual", _) => self.residual = number("residual", value, 0)?,
                 ("group", Scheme::Groups { group, .. }) => *group = checked_group(number("group", value, 1)?)?,
-                ("keys", Scheme::Groups { keys, .. }) => *keys = word("keys", value, &KEYS)?,
+                ("keys", Scheme::Groups { keys, .. }) => *keys = word("keys", value, &KeysAs::NAMES)?,
                 ("hadamard", Scheme::Blocks { hadamard, .. }) => *hadamard = word("hadamard", value, &SWITCH)?,
                 (_, Scheme::Groups { .. }) => return Err(unknown(kind, "keys, group, residual", key)),
                 (_, Scheme::Blocks { .. }) => return Err(unknown(kind, "hadamard, residual", key)),
@@ -190,7 +182,6 @@ impl QuantisedSettings {
     }
 }
 
-const KEYS: [(&str, KeysAs); 2] = [("rotated", KeysAs::Rotated), ("unrotated", KeysAs::Unrotated)];
 const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 
 fn unknown(kind: &'static str, known: &str, got: &str) -> SettingsError {
@@ -213,7 +204,6 @@ impl fmt::Display for QuantisedSettings {
         let (name, residual) = (self.name(), self.residual);
         match self.scheme {
             Scheme::Groups { group, keys, .. } => {
-                let keys = if keys == KeysAs::Rotated { "rotated" } else { "unrotated" };
                 write!(f, "{name}:keys={keys},group={group},residual={residual}")
             }
             Scheme::Blocks { hadamard, .. } => {

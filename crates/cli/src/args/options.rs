@@ -37,7 +37,7 @@ pub(crate) struct CacheArgs {
     /// the first tokens and the last ones, and between them a short spectrum along time; its
     /// settings are band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact and
     /// coefficients, for example `fourier:window=256,harmonics=128`. Others to compare with: `int8`,
-    /// `int4`, `int3`, `int2`, `q8_0`, `q4_0`, `streaming`, `snapkv`, `pyramidkv`.
+    /// `int4`, `int3`, `int2`, `q8_0`, `q4_0`, `lowrank`, `streaming`, `snapkv`, `pyramidkv`.
     #[arg(long, value_name = "KIND", default_value = "fourier")]
     pub(crate) cache: String,
 

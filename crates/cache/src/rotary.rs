@@ -4,11 +4,33 @@
 //! a table, those of `first` are computed in `f64` once a block. Dot products do not change when both sides are turned
 //! alike, so attention turns a block's keys by the table alone, and the few queries back by `first`.
 
+use std::fmt;
+
 use crate::bytes::held;
+
+/// Which keys are stored in fewer bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysAs {
+    /// As they come, after RoPE.
+    Rotated,
+    /// As they were before RoPE; positions are applied again when attending.
+    Unrotated,
+}
+
+impl KeysAs {
+    pub(crate) const NAMES: [(&'static str, KeysAs); 2] =
+        [("rotated", KeysAs::Rotated), ("unrotated", KeysAs::Unrotated)];
+}
+
+impl fmt::Display for KeysAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == KeysAs::Rotated { "rotated" } else { "unrotated" })
+    }
+}
 
 /// Radians a token, and a table of cosines and sines.
 #[derive(Clone, Debug)]
-pub(super) struct Rotary {
+pub(crate) struct Rotary {
     frequencies: Vec<f64>,
     /// `[tokens][D/2]` cosines and sines.
     table: Vec<(f32, f32)>,
@@ -16,7 +38,7 @@ pub(super) struct Rotary {
 
 /// Which way rows are turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// As RoPE does.
     Forward,
     /// RoPE undone.
@@ -25,19 +47,19 @@ pub(super) enum Way {
 
 impl Rotary {
     /// With a table of `tokens` positions.
-    pub(super) fn new(frequencies: &[f64], tokens: usize) -> Self {
+    pub(crate) fn new(frequencies: &[f64], tokens: usize) -> Self {
         let mut table = Vec::with_capacity(tokens * frequencies.len());
         (0..tokens).for_each(|token| table.extend(angles(frequencies, token)));
         Rotary { frequencies: frequencies.to_vec(), table }
     }
 
     /// Heap bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         held(&self.frequencies) + held(&self.table)
     }
 
     /// Turns row `i` of `rows`, `[T][D]`, by position `first + i`.
-    pub(super) fn turn(&self, rows: &mut [f32], first: usize, way: Way) {
+    pub(crate) fn turn(&self, rows: &mut [f32], first: usize, way: Way) {
         let dim = 2 * self.frequencies.len();
         for (block, rows) in rows.chunks_mut(self.table.len() * 2).enumerate() {
             for (row, angles) in rows.chunks_exact_mut(dim).zip(self.table.chunks_exact(dim / 2)) {
@@ -48,7 +70,7 @@ impl Rotary {
     }
 
     /// Turns all rows, `[..][D]`, by one position.
-    pub(super) fn turn_all(&self, rows: &mut [f32], position: usize, way: Way) {
+    pub(crate) fn turn_all(&self, rows: &mut [f32], position: usize, way: Way) {
         if position == 0 {
             return;
         }
