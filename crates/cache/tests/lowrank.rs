@@ -121,7 +121,7 @@ fn attention_is_over_what_the_best_basis_leaves() {
     for (keys, before_rope) in [("unrotated", true), ("rotated", false)] {
         let past = Past { before_rope };
         for rank in [3, 9, DIM] {
-            let mut cache = build(&format!("lowrank:rank={rank},keys={keys},residual=20"));
+            let mut cache = build(&format!("lowrank:rank={rank},keys={keys},sink=0,residual=20"));
             past.append(cache.as_mut(), 0, 300);
             past.append(cache.as_mut(), 300, PROMPT);
             cache.seal(0, &workspace()).unwrap();
@@ -176,7 +176,7 @@ fn ratios_are_met_by_measured_bytes() {
 fn short_prompts_stay_exact_and_grow_into_a_basis() {
     // What bf16 rounds of one of these numbers, which reach 4: over so few tokens it may not average out.
     let (past, most) = (Past { before_rope: true }, 4.0 * 2f64.powi(-9));
-    let mut cache = build("lowrank:rank=32,residual=20");
+    let mut cache = build("lowrank:rank=32,sink=0,residual=20");
     past.append(cache.as_mut(), 0, 40);
     cache.seal(0, &workspace()).unwrap();
     assert_eq!(cache.bytes().coefficients, 0);
@@ -195,4 +195,29 @@ fn more_directions_than_dims_are_refused() {
     let built = kind.build(&CacheContext::uniform(shape()), None).map(|_| ()).unwrap_err().to_string();
     let expected = kind.expected_bytes(&shape(), None, PromptSize { tokens: 9, tile: 9 }).unwrap_err().to_string();
     assert!(built.contains(message) && expected.contains(message), "{built}");
+}
+
+/// The first tokens are kept as they are: a query that looks at one of them alone gets its value, whatever the rank.
+#[test]
+fn the_first_tokens_stay_exact() {
+    let past = Past { before_rope: true };
+    for (sink, kept) in [(4, true), (0, false)] {
+        let mut cache = build(&format!("lowrank:rank=2,sink={sink},residual=20"));
+        past.append(cache.as_mut(), 0, PROMPT);
+        cache.seal(0, &workspace()).unwrap();
+        past.append(cache.as_mut(), PROMPT, PROMPT + 1);
+        let values: Vec<f64> = (0..4).flat_map(|h| row("value", h / 2, 1)).collect();
+        // Far along token 1's key, less what all keys have in common: its score is above all others by hundreds.
+        let q: Vec<f32> = (0..4)
+            .flat_map(|h| {
+                let key = |t| past.key(&row("key", h / 2, t), t);
+                let others: Vec<f64> = (0..DIM).map(|d| (2..60).map(|t| key(t)[d]).sum::<f64>() / 58.0).collect();
+                key(1).iter().zip(others).map(|(x, mean)| 500.0 * (x - mean) as f32).collect::<Vec<f32>>()
+            })
+            .collect();
+        let mut out = AttnRows::new(4, DIM);
+        cache.attend(0, QueryRows { q: &q, tokens: 1 }, &workspace(), &mut out).unwrap();
+        let off = difference(out.finish(), &values);
+        assert_eq!(off < 0.02, kept, "sink {sink}: {off}");
+    }
 }

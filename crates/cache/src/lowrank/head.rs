@@ -20,9 +20,10 @@ use crate::tokens::{Tokens, growth};
 /// Tokens that are rebuilt at a time: as floats they stay in a core's caches.
 pub(super) const BLOCK: usize = 256;
 
-/// One head's past. Oldest first: `projected` tokens as coefficients, then the tail.
+/// One head's past. Oldest first: the sink, `projected` tokens as coefficients, then the tail.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
+    sink: Tokens<bf16>,
     /// Keys and values, once there is a basis.
     sides: Option<[Side; 2]>,
     projected: usize,
@@ -45,11 +46,11 @@ enum Of {
 
 impl Head {
     pub(super) fn new(dim: usize) -> Self {
-        Head { sides: None, projected: 0, tail: Tokens::new(dim) }
+        Head { sink: Tokens::new(dim), sides: None, projected: 0, tail: Tokens::new(dim) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.projected + self.tail.len()
+        self.sink.len() + self.projected + self.tail.len()
     }
 
     /// Tokens that are kept as coefficients.
@@ -72,10 +73,20 @@ impl Head {
         settings.due(self.tail.len(), self.sides.is_some(), self.tail.dim())
     }
 
-    /// Projects the first `count` tokens of the tail, the first time onto the `rank` directions that are best for all of
+    /// Projects the first `count` tokens of the tail, the first time after taking `sink` off them, onto the `rank` directions that are best for all of
     /// the tail, and keeps room for a step beyond the rest.
-    pub(super) fn project_first(&mut self, count: usize, rank: usize, rotary: Option<&Rotary>, workspace: &Workspace) {
+    pub(super) fn project_first(
+        &mut self,
+        count: usize,
+        (sink, rank): (usize, usize),
+        rotary: Option<&Rotary>,
+        workspace: &Workspace,
+    ) {
         if count > 0 {
+            if self.sides.is_none() {
+                self.sink = self.tail.copy_first(sink);
+                self.tail.drop_first(sink, STEP);
+            }
             let mut sides = self.sides.take().unwrap_or_else(|| self.new_sides(rank, rotary, workspace));
             for (side, of) in sides.iter_mut().zip([Of::Keys, Of::Values]) {
                 let Side { basis, coefficients } = side;
@@ -105,7 +116,7 @@ impl Head {
                 floats.resize(stored.len(), 0.0);
                 load_all(stored, floats);
                 if let Some(rotary) = rotary.filter(|_| of == Of::Keys) {
-                    rotary.turn(floats, self.projected + from, Way::Back);
+                    rotary.turn(floats, self.sink.len() + self.projected + from, Way::Back);
                 }
                 task(floats);
             });
@@ -141,12 +152,13 @@ impl Head {
                 }
             });
         }
-        self.attend_tail(q, workspace, state);
+        self.attend_whole(q, workspace, state);
     }
 
-    /// Merges attention over the tail into the states of the rows of `q`.
-    pub(super) fn attend_tail(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
+    /// Merges attention over the tokens that are held whole, sink and tail, into the states of the rows of `q`.
+    pub(super) fn attend_whole(&self, q: Queries<'_, f32>, workspace: &Workspace, state: &mut AttnRowsMut<'_, f32>) {
         workspace.with_scratch(|scratch| {
+            attend_exact(workspace.isa(), q, self.sink.region(), Mask::None, &mut scratch.exact, state);
             attend_exact(workspace.isa(), q, self.tail.region(), Mask::Causal, &mut scratch.exact, state);
         });
     }
@@ -169,7 +181,7 @@ impl Head {
                     keys.load(&block, keys.basis.rank(), value_rows);
                     keys.basis.rebuild(workspace, directions, value_rows, key_rows);
                     values.load(&block, q.dim, value_rows);
-                    let q = turned(rotary, q, from, key_rows, own);
+                    let q = turned(rotary, q, self.sink.len() + from, key_rows, own);
                     let region = ExactRegion { keys: key_rows, values: value_rows };
                     attend_exact(workspace.isa(), q, region, Mask::None, exact, state);
                 }
@@ -179,7 +191,7 @@ impl Head {
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {
-        let mut bytes = CacheBytes { tokens: self.tail.bytes(), ..CacheBytes::default() };
+        let mut bytes = CacheBytes { tokens: self.sink.bytes() + self.tail.bytes(), ..CacheBytes::default() };
         for Side { basis, coefficients } in self.sides.iter().flatten() {
             bytes.coefficients += held(coefficients) + basis.bytes();
             bytes.bookkeeping += basis.mean_bytes();

@@ -10,7 +10,7 @@
 //! the best for them in the sense of squared errors, so no worse for them than one from the weights, at the price of
 //! storing it and the mean. Heads are decomposed one by one (its M-LRD), not in groups; all have one rank, for keys and
 //! for values, which Palu shares out by Fisher information. Keys may also be projected after RoPE (`keys=rotated`). The
-//! last tokens stay exact. Coefficients are not quantised on top. Values are not rebuilt, as in Palu: outputs are summed
+//! first and the last tokens stay exact: the first are unlike all others, and nearly all attention rests on them. Coefficients are not quantised on top. Values are not rebuilt, as in Palu: outputs are summed
 //! as coefficients and turned back once, here by this cache and not by the output projection. Keys are rebuilt as floats,
 //! a block of tokens at a time, instead of in one fused kernel: the same numbers.
 //!
@@ -19,7 +19,7 @@
 //! held then, and stays: what a later text has outside of it is lost. It takes up to as much as `D` tokens, and so is not
 //! made for fewer.
 //!
-//! **What it stores** for each layer and head: the tail, `2 D` numbers of `bf16` a token, with room for 64 more. For each
+//! **What it stores** for each layer and head: the sink and the tail, `2 D` numbers of `bf16` a token, with room for 64 more. For each
 //! projected token `2 r` coefficients in `bf16`. Two bases, `r D` numbers of `f16` each, and two means, `D` of `f32`.
 //! `keys=unrotated` adds one table of angles, `256 D / 2` pairs of `f32` for the whole cache.
 
@@ -82,11 +82,11 @@ impl LowRankCache {
         let heads = &mut layers[layer].heads;
         let rank = size::rank(settings, shape, heads.first().map_or(0, Head::len));
         workspace.team().for_parts(Chunks::new(heads, 1), |_, head| {
-            head[0].project_first(head[0].due(settings), rank, rotary.as_ref(), workspace);
+            head[0].project_first(head[0].due(settings), (settings.sink, rank), rotary.as_ref(), workspace);
         });
     }
 
-    /// Attention of one token: a task for each piece of coefficients and each tail.
+    /// Attention of one token: a task for each piece of coefficients and for what is whole.
     fn attend_in_pieces(&self, heads: &[Head], queries: QueryRows<'_>, workspace: &Workspace, out: &mut AttnRows<f32>) {
         let old = heads.first().map_or(0, Head::projected);
         for_pieces(&self.shape, old.div_ceil(PIECE) + 1, queries, workspace, out, |g, i, q, state| match i * PIECE {
@@ -94,7 +94,7 @@ impl LowRankCache {
                 let tokens = from..old.min(from + PIECE);
                 heads[g].attend_projected(self.rotary.as_ref(), tokens, q, workspace, state);
             }
-            _ => heads[g].attend_tail(q, workspace, state),
+            _ => heads[g].attend_whole(q, workspace, state),
         });
     }
 }

@@ -27,13 +27,16 @@ pub struct LowRankSettings {
     pub rank: Rank,
     /// Which keys are projected.
     pub keys: KeysAs,
+    /// First tokens that stay exact. Attention rests on them, and they are unlike all others: what a basis of the others
+    /// loses of them shows in every output.
+    pub sink: usize,
     /// Last tokens that stay exact, at least 1; up to 64 more while they wait to be projected together.
     pub residual: usize,
 }
 
 impl Default for LowRankSettings {
     fn default() -> Self {
-        LowRankSettings { rank: Rank::Half, keys: KeysAs::Unrotated, residual: 128 }
+        LowRankSettings { rank: Rank::Half, keys: KeysAs::Unrotated, sink: 4, residual: 128 }
     }
 }
 
@@ -54,13 +57,18 @@ impl LowRankSettings {
 
     /// Of the tokens of an exact tail, how many are to be projected now.
     pub(super) fn due(&self, tail: usize, has_basis: bool, dim: usize) -> usize {
-        let over = tail.saturating_sub(self.residual) / STEP * STEP;
+        let over = tail.saturating_sub(self.residual + self.sink_in(has_basis)) / STEP * STEP;
         if over >= first_step(has_basis, dim) { over } else { 0 }
     }
 
     /// Tokens that a tail has at most when it is attended to token by token.
     pub(super) fn longest(&self, has_basis: bool, dim: usize) -> usize {
-        self.residual + first_step(has_basis, dim)
+        self.residual + self.sink_in(has_basis) + first_step(has_basis, dim)
+    }
+
+    /// First tokens that are still in the tail.
+    fn sink_in(&self, has_basis: bool) -> usize {
+        if has_basis { 0 } else { self.sink }
     }
 }
 
@@ -80,9 +88,10 @@ impl FromStr for LowRankSettings {
                 "rank" => s.rank = Rank::Dims(number("rank", value, 1)?),
                 "ratio" => s.rank = Rank::Ratio(ratio(value)?),
                 "keys" => s.keys = word("keys", value, &KeysAs::NAMES)?,
+                "sink" => s.sink = number("sink", value, 0)?,
                 "residual" => s.residual = number("residual", value, 1)?,
                 _ => {
-                    let known = "rank, ratio, keys, residual".to_owned();
+                    let known = "rank, ratio, keys, sink, residual".to_owned();
                     return Err(SettingsError::Key { kind: "lowrank", known, got: key.to_owned() });
                 }
             }
@@ -98,6 +107,6 @@ impl fmt::Display for LowRankSettings {
             Rank::Dims(rank) => write!(f, "rank={rank}")?,
             Rank::Ratio(ratio) => write!(f, "ratio={ratio}")?,
         }
-        write!(f, ",keys={},residual={}", self.keys, self.residual)
+        write!(f, ",keys={},sink={},residual={}", self.keys, self.sink, self.residual)
     }
 }

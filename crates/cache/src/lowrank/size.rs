@@ -56,11 +56,12 @@ impl Sizes {
     fn new(settings: &LowRankSettings, shape: &CacheShape, prompt: PromptSize) -> Self {
         let (heads, dim) = (shape.layers * shape.kv_heads, shape.head_dim);
         let projected = settings.due(prompt.tokens, false, dim);
-        let tail_room = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - projected + STEP);
+        let sink = if projected > 0 { settings.sink } else { 0 };
+        let tail_room = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - sink - projected + STEP);
         let means = if projected > 0 { 2 * dim * MEAN_WIDTH } else { 0 };
         let table = rotary(settings, shape).as_ref().map_or(0, Rotary::bytes);
         let rest = CacheBytes {
-            tokens: shape.exact_bytes(tail_room, WIDTH),
+            tokens: shape.exact_bytes(sink + tail_room, WIDTH),
             bookkeeping: shape.layers * size_of::<Layer>() + heads * (size_of::<Head>() + means) + table,
             ..CacheBytes::default()
         };
