@@ -128,7 +128,7 @@ pub(crate) enum Compress {
 /// `fourier-kv eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Tasks: ppl, needle, needle:multi-key, ruler[:NAME], longbench[:NAME], squad, sst2
+    /// Tasks: ppl, needle, needle:multi-key, ruler or ruler:NAME, longbench or longbench:NAME, squad, sst2
     #[arg(value_name = "TASK", required = true)]
     pub(crate) tasks: Vec<String>,
 
