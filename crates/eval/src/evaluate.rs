@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fourier_kv_engine::Engine;
 
 use crate::prediction::Prediction;
-use crate::report::{Failure, Report, RunInfo, files};
+use crate::report::{EXACT, Failure, Report, RunInfo, files};
 use crate::runner::{EngineTokens, Journal, Method, RunError, Runner, Watch, When};
 use crate::suite::{Suite, ppl_name};
 
@@ -91,7 +91,7 @@ impl Evaluation<'_> {
     /// The predictions of the tasks and methods of this run: the folder may hold more of them.
     fn asked(&self, predictions: &[Prediction]) -> Vec<Prediction> {
         let wanted = |p: &&Prediction| {
-            let method = p.method == crate::runner::EXACT || self.methods.iter().any(|m| m.name == p.method);
+            let method = p.method == EXACT || self.methods.iter().any(|m| m.name == p.method);
             method && p.when == self.when.name() && self.info.tasks.contains(&p.task)
         };
         predictions.iter().filter(wanted).cloned().collect()
@@ -102,7 +102,7 @@ impl Evaluation<'_> {
         let path = self.folder.join(RUN_FILE);
         let Ok(text) = std::fs::read_to_string(&path) else {
             let text = serde_json::to_string_pretty(&self.settings).expect("a value can be written") + "\n";
-            return Ok(write_whole(&path, &text).map_err(io(&path))?);
+            return Ok(files::write_whole(&path, &text)?);
         };
         let there: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         match differing(&there, &self.settings) {
@@ -132,10 +132,4 @@ fn differing(a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
 fn io(path: &Path) -> impl Fn(std::io::Error) -> RunError {
     let path = path.to_owned();
     move |source| RunError::Io { path: path.clone(), source }
-}
-
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("json.part");
-    std::fs::write(&beside, text)?;
-    std::fs::rename(&beside, path)
 }

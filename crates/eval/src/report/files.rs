@@ -59,7 +59,8 @@ pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, WriteError>
     files.into_iter().map(one).collect()
 }
 
-fn write_whole(path: &Path, text: &str) -> Result<(), WriteError> {
+/// Writes a file beside its place and renames it.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), WriteError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let beside = path.with_file_name(name);

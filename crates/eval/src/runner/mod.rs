@@ -28,6 +28,8 @@ pub use prompt::{EngineTokens, Prompt, prompt};
 pub use run::Runner;
 pub use score::score;
 
+pub use crate::report::EXACT;
+
 /// The moment of compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -65,9 +67,6 @@ pub type Watch<'a> = dyn FnMut(Step<'_>) -> ControlFlow<()> + Send + 'a;
 fn exact() -> CacheKind {
     CacheKind::Exact(Storage::Bf16)
 }
-
-/// The name of exact attention among the methods.
-pub const EXACT: &str = "exact";
 
 /// Exact attention as a method.
 pub fn exact_method() -> Method {

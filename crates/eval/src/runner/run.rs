@@ -7,7 +7,7 @@ use fourier_kv_engine::Engine;
 use super::ask::{answer, log_probability};
 use super::journal::{Journal, Key};
 use super::prefill::{Held, prefill};
-use super::prompt::{EngineTokens, prompt};
+use super::prompt::{EngineTokens, Prompt, prompt};
 use super::score::score;
 use super::{Method, RunError, Step, Watch, When, exact_method, passages};
 use crate::item::{Document, Question};
@@ -132,18 +132,24 @@ impl<'a> Runner<'a> {
         let name = task.name();
         let ids: Vec<&str> = document.questions.iter().map(|q| q.id.as_str()).collect();
         let methods = self.missing(&name, &document.id, &ids);
-        let Some(first) = document.questions.first().filter(|_| !methods.is_empty()) else { return Ok(()) };
-        let read = prompt(self.engine, document, first).map_err(RunError::from);
-        let held = match read.and_then(|prompt| self.read(&methods, &prompt.context, watch)) {
-            Ok(held) => held,
+        if methods.is_empty() {
+            return Ok(());
+        }
+        // Contexts are long: they are made into tokens once a question, not once a question and method.
+        let prompts: Result<Vec<Prompt>, _> =
+            document.questions.iter().map(|question| prompt(self.engine, document, question)).collect();
+        let read = prompts.map_err(RunError::from).and_then(|prompts| {
+            let context = prompts.first().map_or(&[][..], |prompt| &prompt.context);
+            Ok((self.read(&methods, context, watch)?, prompts))
+        });
+        let (held, prompts) = match read {
+            Ok(read) => read,
             Err(error) => return self.fail((&name, &document.id, "", ""), error),
         };
         for (held, method) in held.iter().zip(&methods) {
-            for question in &document.questions {
-                let tokens = prompt(self.engine, document, question).map_err(RunError::from);
-                let result =
-                    tokens.and_then(|p| self.ask((task, &document.id), question, (held, method), &p.question, watch));
-                if let Err(error) = result {
+            for (question, prompt) in document.questions.iter().zip(&prompts) {
+                let asked = (held, method);
+                if let Err(error) = self.ask((task, &document.id), question, asked, &prompt.question, watch) {
                     self.fail((&name, &document.id, &question.id, &method.name), error)?;
                 }
             }
