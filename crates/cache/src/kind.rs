@@ -224,6 +224,7 @@ mod tests {
         let more = [
             "full:f32",
             "fourier:band=base,harmonics=64,window=100,capacity=9000,rank=error",
+            "fourier:harmonics=8738085",
             "int3:keys=unrotated,group=7,residual=0",
             "q4_0:hadamard=on,residual=64",
             "streaming:ratio=7.5,sink=0",

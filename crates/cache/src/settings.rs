@@ -39,10 +39,11 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| s.split_once('=').unwrap_or(("", s)))
 }
 
+/// The largest whole number of a setting: larger ones are mistakes, and would overflow sums of sizes.
+pub(crate) const MOST: usize = 1 << 24;
+
 /// Reads a whole number from 0 or 1 up.
 pub(crate) fn number(key: &'static str, value: &str, least: usize) -> Result<usize, SettingsError> {
-    // Larger ones are mistakes, and would overflow sums of sizes.
-    const MOST: usize = 1 << 24;
     value.parse().ok().filter(|n| (least..=MOST).contains(n)).ok_or_else(|| SettingsError::Value {
         key,
         expected: format!("a whole number from {least} to {MOST}"),

@@ -7,7 +7,7 @@ use fourier_kv_spectral::period::fast_period;
 use serde::{Deserialize, Serialize};
 
 use crate::kind::Storage;
-use crate::settings::{SettingsError, number, pairs, ratio, word};
+use crate::settings::{MOST, SettingsError, number, pairs, ratio, word};
 
 /// Settings of the `fourier` cache; [`Default`] gives the paper's sizes and band. (`carrier` holds as much in as many
 /// numbers, but must keep or give up both dims of a pair together; measured, docs/method.md, that costs more than the
@@ -87,7 +87,7 @@ impl Default for FourierSettings {
 impl FourierSettings {
     /// Tokens that have to wait before a spectrum is begun.
     pub fn least_middle(&self) -> usize {
-        self.least_middle.unwrap_or(2 * self.harmonics)
+        self.least_middle.unwrap_or_else(|| usual_least_middle(self.harmonics))
     }
 
     /// The period `P` of a spectrum that begins with `waiting` tokens.
@@ -99,6 +99,11 @@ impl FourierSettings {
         let planned = self.capacity.unwrap_or_else(|| (waiting + waiting / 8).max(8 * self.harmonics));
         fast_period(planned)
     }
+}
+
+/// `2 N`, or the largest number that settings can say.
+fn usual_least_middle(harmonics: usize) -> usize {
+    harmonics.saturating_mul(2).min(MOST)
 }
 
 impl fmt::Display for FourierSettings {
@@ -148,7 +153,7 @@ impl FromStr for FourierSettings {
                 }
             }
         }
-        s.least_middle = s.least_middle.filter(|&m| m != 2 * s.harmonics);
+        s.least_middle = s.least_middle.filter(|&m| m != usual_least_middle(s.harmonics));
         Ok(s)
     }
 }
