@@ -30,4 +30,5 @@ pub mod simd;
 pub mod team;
 pub mod tile;
 pub mod transform;
+pub mod trellis;
 pub mod workspace;
