@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod eigen;
 mod error;
 mod evicting;
 mod exact;
@@ -25,11 +26,14 @@ mod kv_cache;
 pub mod lowrank;
 mod pieces;
 pub mod plan;
+mod product;
 pub mod quantised;
+mod roots;
 mod rotary;
 mod rows;
 mod settings;
 mod shape;
+pub mod spectral;
 mod tee;
 mod tokens;
 mod trace;
@@ -50,5 +54,6 @@ pub use rotary::KeysAs;
 pub use rows::{KvRows, QueryRows};
 pub use settings::SettingsError;
 pub use shape::{CacheContext, CacheShape};
+pub use spectral::SpectralCache;
 pub use tee::{CacheList, TeeCache};
 pub use trace::{LayerTrace, TraceCache};

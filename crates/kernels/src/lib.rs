@@ -15,6 +15,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod coded;
 pub mod element;
 pub mod isa;
 pub mod lanes;

@@ -3,10 +3,10 @@
 use fourier_kv_kernels::element::{load_all, store_all};
 use half::{bf16, f16};
 
-use super::eigen::eigen;
-use super::product::{product, turned};
+use crate::product::{product, turned};
 use crate::Workspace;
 use crate::bytes::held;
+use crate::eigen::eigen;
 
 /// Bytes of a number of a basis.
 pub(super) const BASIS_WIDTH: usize = size_of::<f16>();
@@ -44,7 +44,7 @@ impl Basis {
             product(workspace, &columns, &columns, rows.len() / dim, &mut block);
             gram.iter_mut().zip(&block).for_each(|(sum, x)| *sum += f64::from(*x));
         });
-        let (_, vectors) = eigen(gram, dim);
+        let (_, vectors) = eigen(&gram, dim);
         let number = |at: usize| f16::from_f64(vectors[at % rank * dim + at / rank]);
         Basis { rank, mean, directions: (0..dim * rank).map(number).collect() }
     }
