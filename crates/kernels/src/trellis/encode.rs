@@ -136,18 +136,20 @@ fn errors<V: Simd, const K: usize>(
     weight: V::Floats,
     survivors: &mut Survivors,
 ) -> [V::Floats; 4] {
-    let of = |subset: usize| {
+    let mut choices = V::integers(0);
+    let mut errors = [weight; 4];
+    // From the last down, each moving those before it up by eight bits. A loop and no closure: the compiler need not
+    // inline a closure, and outside the kernel it has none of its instruction set.
+    for subset in (0..4).rev() {
         let (index, level) = rate.subsets[subset].nearest::<V, K>(x);
         let miss = x.sub(level);
-        (index, miss.mul(miss).mul(weight))
-    };
-    let [a, b, c, d] = [of(0), of(1), of(2), of(3)];
-    if K > 1 {
-        let low = V::or(a.0, V::shift_left::<8>(b.0));
-        let high = V::or(V::shift_left::<16>(c.0), V::shift_left::<24>(d.0));
-        V::store_integers(V::or(low, high), &mut survivors.choices);
+        errors[subset] = miss.mul(miss).mul(weight);
+        choices = V::or(V::shift_left::<8>(choices), index);
     }
-    [a.1, b.1, c.1, d.1]
+    if K > 1 {
+        V::store_integers(choices, &mut survivors.choices);
+    }
+    errors
 }
 
 /// The best way into each state: add, compare, select. Of equal ways that from the lower state is taken.
