@@ -75,10 +75,11 @@ impl<V: Simd> Reader<'_, V> {
     #[inline(always)]
     fn symbols(&mut self, bits: usize) -> V::Integers {
         let (at, shift) = (self.position.word(), self.position.shift());
-        let word = |at: usize| V::load_integers(bytemuck::cast_ref(&self.words[at]));
-        let mut symbols = V::shift_right_each(word(at), V::integers(shift as i32));
+        let low = V::load_integers(bytemuck::cast_ref(&self.words[at]));
+        let mut symbols = V::shift_right_each(low, V::integers(shift as i32));
         if shift + bits > 32 {
-            symbols = V::or(symbols, V::shift_left_each(word(at + 1), V::integers(32 - shift as i32)));
+            let high = V::load_integers(bytemuck::cast_ref(&self.words[at + 1]));
+            symbols = V::or(symbols, V::shift_left_each(high, V::integers(32 - shift as i32)));
         }
         self.position = Position(self.position.0 + bits);
         V::and(symbols, V::integers((1 << bits) - 1))

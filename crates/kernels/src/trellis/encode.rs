@@ -46,7 +46,8 @@ impl TrellisTables {
     /// Codes sixteen streams as words, `[W][16]`: the symbols of the least weighted error, as
     /// [`fourier_kv_spectral::trellis::encode_weighted`] finds them. Bits past the last symbol are 0.
     ///
-    /// Speed: see the example `trellis_speed`.
+    /// Nanoseconds for sixteen lanes of a coefficient of 1, 2, 3, 4 bits on a busy Zen 5 core (the example
+    /// `trellis_speed`): 15, 19, 26, 31 with AVX-512; 32, 36, 47, 54 with AVX2.
     ///
     /// # Panics
     ///
@@ -111,7 +112,7 @@ fn forward<V: Simd, const K: usize>(
         if i % LEVELLED_EVERY == 0 {
             level::<V>(&mut reached);
         }
-        let weight = V::Floats::splat(weight.max(0.0).min(HEAVIEST));
+        let weight = V::Floats::splat(if weight > 0.0 { weight.min(HEAVIEST) } else { 0.0 });
         let errors = errors::<V, K>(rate, clean::<V>(V::Floats::load(values)), weight, survivors);
         reached = step::<V>(&reached, &errors, survivors);
     }
@@ -136,18 +137,20 @@ fn errors<V: Simd, const K: usize>(
     weight: V::Floats,
     survivors: &mut Survivors,
 ) -> [V::Floats; 4] {
-    let of = |subset: usize| {
+    let mut choices = V::integers(0);
+    let mut errors = [weight; 4];
+    // From the last down, each moving those before it up by eight bits. A loop and no closure: the compiler need not
+    // inline a closure, and outside the kernel it has none of its instruction set.
+    for subset in (0..4).rev() {
         let (index, level) = rate.subsets[subset].nearest::<V, K>(x);
         let miss = x.sub(level);
-        (index, miss.mul(miss).mul(weight))
-    };
-    let [a, b, c, d] = [of(0), of(1), of(2), of(3)];
-    if K > 1 {
-        let low = V::or(a.0, V::shift_left::<8>(b.0));
-        let high = V::or(V::shift_left::<16>(c.0), V::shift_left::<24>(d.0));
-        V::store_integers(V::or(low, high), &mut survivors.choices);
+        errors[subset] = miss.mul(miss).mul(weight);
+        choices = V::or(V::shift_left::<8>(choices), index);
     }
-    [a.1, b.1, c.1, d.1]
+    if K > 1 {
+        V::store_integers(choices, &mut survivors.choices);
+    }
+    errors
 }
 
 /// The best way into each state: add, compare, select. Of equal ways that from the lower state is taken.
