@@ -1,6 +1,7 @@
 //! Why the engine could not do what it was asked.
 
 use fourier_kv_cache::CacheError;
+use fourier_kv_cache::park::ParkError;
 use fourier_kv_cache::plan::PlanError;
 use fourier_kv_model::chat::ChatError;
 use fourier_kv_model::decoder::ForwardError;
@@ -31,6 +32,9 @@ pub enum EngineError {
     /// The plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A session that is to be parked, or was.
+    #[error(transparent)]
+    Park(#[from] ParkError),
     /// How tokens are to be chosen.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
