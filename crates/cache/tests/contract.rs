@@ -332,7 +332,8 @@ fn parked_caches_go_on_bit_by_bit() {
         let same = |cache: &dyn KvCache, again: &dyn KvCache, when: &str| {
             assert_eq!((cache.describe(), cache.len()), (again.describe(), again.len()), "{name} {when}");
             let (bytes, back) = (cache.bytes(), again.bytes());
-            let parts = |b: fourier_kv_cache::CacheBytes| [b.tokens, b.exact_dims, b.coefficients, b.codes, b.bookkeeping];
+            let parts =
+                |b: fourier_kv_cache::CacheBytes| [b.tokens, b.exact_dims, b.coefficients, b.codes, b.bookkeeping];
             let no_more = parts(back).iter().zip(parts(bytes)).all(|(back, bytes)| *back <= bytes);
             assert!(no_more, "{name} {when}: {back:?} of {bytes:?}");
         };
@@ -363,7 +364,8 @@ fn parked_caches_go_on_bit_by_bit() {
         }
         // A further turn: nine tokens at once, and its end.
         for layer in 0..2 {
-            let (a, b) = (tape.step(cache.as_mut(), &ws, layer, 520, 529), tape.step(again.as_mut(), &ws, layer, 520, 529));
+            let (a, b) =
+                (tape.step(cache.as_mut(), &ws, layer, 520, 529), tape.step(again.as_mut(), &ws, layer, 520, 529));
             assert_eq!(a, b, "{name}, a further turn");
             cache.seal(layer, &ws).unwrap();
             again.seal(layer, &ws).unwrap();

@@ -26,6 +26,9 @@ pub enum EngineError {
     /// The model has no chat template.
     #[error("the model has no chat template")]
     NoChatTemplate,
+    /// The model's chat template does not put turns one after another.
+    #[error("the model's chat template has no place for a further turn")]
+    NoFurtherTurn,
     /// The cache's settings.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -259,11 +259,7 @@ impl<S: Element, C: Element> Head<S, C> {
 }
 
 /// Reads which tracks of a side are spectral: ascending, and such as there are.
-fn unpark_tracks(
-    tag: Tag,
-    tracking: Tracking<'_>,
-    sections: &mut SectionReader<'_>,
-) -> Result<Vec<u16>, ParkError> {
+fn unpark_tracks(tag: Tag, tracking: Tracking<'_>, sections: &mut SectionReader<'_>) -> Result<Vec<u16>, ParkError> {
     let tracks: Vec<u16> = sections.some_numbers(tag, tracking.count())?;
     let ascending = tracks.is_sorted_by(|a, b| a < b);
     match ascending && tracks.last().is_none_or(|&last| usize::from(last) < tracking.count()) {
