@@ -15,8 +15,7 @@ pub(super) const PIECE: usize = 1 << 17;
 /// No coding makes of a byte less than a bit.
 pub(super) const MOST_FOLD: u64 = 8;
 
-/// The share of a plane that must be saved for it to be coded: an eighth of a plane that is two bytes' half is what
-/// reading it back is worth.
+/// The share of a plane that must be saved for it to be coded: less is not worth the time to read it back.
 const LEAST_SAVING: f64 = 1.0 / 16.0;
 
 /// The number of the byte, lowest first, that lies at `place` in a number of `width` bytes of this machine.

@@ -18,7 +18,7 @@ const HEAD: Tag = *b"head";
 /// checksum; memory is asked for only as far as the bytes that are left of the file can fill it. What the numbers say is
 /// for the cache to check.
 pub struct SectionReader<'r> {
-    input: Box<dyn Read + 'r>,
+    input: Box<dyn Read + Send + 'r>,
     /// Bytes of the file that have not been read.
     left: u64,
     /// Tokens of the sequence.
@@ -36,7 +36,7 @@ impl std::fmt::Debug for SectionReader<'_> {
 
 impl<'r> SectionReader<'r> {
     /// Begins to read a file of `length` bytes.
-    pub(super) fn new(input: impl Read + 'r, length: u64) -> Result<Self, ParkError> {
+    pub(super) fn new(input: impl Read + Send + 'r, length: u64) -> Result<Self, ParkError> {
         let hash = XxHash3_64::with_seed(0);
         let (input, stored, plane) = (Box::new(input), Vec::new(), Vec::new());
         let mut reader = SectionReader { input, left: length, tokens: 0, hash, stored, plane };

@@ -122,7 +122,7 @@ impl<'r> Parked<'r> {
     ///
     /// # Errors
     /// If it is no parked session of this version, or its head is damaged.
-    pub fn read(input: impl Read + 'r, length: u64) -> Result<Self, ParkError> {
+    pub fn read(input: impl Read + Send + 'r, length: u64) -> Result<Self, ParkError> {
         let mut sections = SectionReader::new(input, length)?;
         let model = sections.text(NAME, MOST_TEXT)?;
         let fingerprint = sections.text(FINGERPRINT, MOST_TEXT)?;
