@@ -65,7 +65,8 @@ fn what_does_not_go_together_is_told() {
         let output = place.run("run", &words);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        let order = message.split("' cannot be used with '").map(|option| option.trim_matches('\'')).all(|o| said.contains(o));
+        let order =
+            message.split("' cannot be used with '").map(|option| option.trim_matches('\'')).all(|o| said.contains(o));
         assert!(order && said.contains("\n\nhint: "), "expected {message:?} in {said}");
     }
 }

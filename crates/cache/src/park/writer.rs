@@ -69,7 +69,9 @@ impl<'w> SectionWriter<'w> {
     fn plane<N: Pod>(&mut self, piece: &[N], plane: usize) -> Result<(), ParkError> {
         let (mut bytes, mut room) = (std::mem::take(&mut self.plane), std::mem::take(&mut self.room));
         split(piece, plane, &mut bytes);
-        let stored = coded(&bytes, &mut room).unwrap_or(&bytes);
+        // Numbers of one byte are codes: what little could be gained of them, all of them would pay for in time.
+        let coded = if size_of::<N>() > 1 { coded(&bytes, &mut room) } else { None };
+        let stored = coded.unwrap_or(&bytes);
         let written = self.raw(&(stored.len() as u32).to_le_bytes()).and_then(|()| self.raw(stored));
         (self.plane, self.room) = (bytes, room);
         written
