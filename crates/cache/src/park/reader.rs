@@ -166,10 +166,11 @@ impl<'r> SectionReader<'r> {
             return Ok(());
         }
         self.plane.resize(piece.len(), 0);
-        match decoded(&self.stored, &mut self.plane) {
-            true => Ok(join(plane, &self.plane, piece)),
-            false => Err(ParkError::Checksum { section: tag }),
+        if !decoded(&self.stored, &mut self.plane) {
+            return Err(ParkError::Checksum { section: tag });
         }
+        join(plane, &self.plane, piece);
+        Ok(())
     }
 
     fn raw<const N: usize>(&mut self, tag: Tag) -> Result<[u8; N], ParkError> {
