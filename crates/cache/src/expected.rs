@@ -40,7 +40,7 @@ impl CacheKind {
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
             CacheKind::Quantised(settings) => Ok(quantised_bytes(settings, shape, prompt)?),
             CacheKind::LowRank(settings) => Ok(lowrank_bytes(settings, shape, prompt)?),
-            CacheKind::Spectral(settings) => Ok(spectral_bytes(settings, shape, prompt)),
+            CacheKind::Spectral(settings) => Ok(spectral_bytes(settings, shape, None, prompt)),
         }
     }
 }

@@ -14,6 +14,7 @@
 //!   is the [`Workspace`]'s and counted by nobody as memory of the past.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod bytes;
 mod eigen;
 mod error;
@@ -24,6 +25,7 @@ pub mod fourier;
 mod kind;
 mod kv_cache;
 pub mod lowrank;
+pub mod park;
 mod pieces;
 pub mod plan;
 mod product;

@@ -25,6 +25,7 @@
 
 mod basis;
 mod head;
+mod park;
 mod settings;
 mod size;
 
@@ -38,6 +39,7 @@ pub(crate) use size::expected_bytes;
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
+use crate::park::{ParkError, SectionWriter};
 use crate::pieces::for_pieces;
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheError, CacheKind, CacheShape, KeysAs, KvCache, KvRows, QueryRows, Workspace};
@@ -163,6 +165,10 @@ impl KvCache for LowRankCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

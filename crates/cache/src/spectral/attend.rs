@@ -77,6 +77,41 @@ fn attend_coded(
     });
 }
 
+/// The coded tokens of a layer: keys, rotated, and values, `[G][M][D]`.
+pub(super) fn rebuilt(layer: &Layer, shared: &Shared, workspace: &Workspace) -> Option<[Vec<f32>; 2]> {
+    let (coded, shape) = (layer.coded.as_ref()?, shared.shape());
+    let (rebuilder, dim) = (Rebuilder::new(coded, layer.sink_len(), shared), shape.head_dim);
+    let (tokens, head) = (coded.tokens(), LANES * coded.block() * dim);
+    let mut sides = [KEYS, VALUES].map(|_| vec![0.0; shape.kv_heads * tokens * dim]);
+    let mut rows = vec![0.0; 2 * shape.kv_heads * head];
+    for superblock in 0..coded.superblocks() {
+        rebuilder.rebuild(superblock, workspace, &mut rows);
+        let length = coded.tokens_of(superblock) * dim;
+        for (i, from) in rows.chunks_exact(head).enumerate() {
+            let (side, g) = (i / shape.kv_heads, i % shape.kv_heads);
+            let to = &mut sides[side][g * tokens * dim + superblock * head..][..length];
+            to.copy_from_slice(&from[..length]);
+        }
+    }
+    for (g, values) in sides[VALUES].chunks_exact_mut(tokens * dim).enumerate() {
+        let inverse = shared.context.output_roots().inverse(layer.index() * shape.kv_heads + g);
+        let mut sums = vec![0.0; dim];
+        for row in values.chunks_exact_mut(dim) {
+            unweigh(row, inverse, &mut sums);
+            row.copy_from_slice(&sums);
+        }
+    }
+    Some(sides)
+}
+
+/// `sums = row R^-1`, where the inverse is symmetric.
+fn unweigh(row: &[f32], inverse: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    for (x, inverse) in row.iter().zip(inverse.chunks_exact(sums.len())) {
+        sums.iter_mut().zip(inverse).for_each(|(sum, y)| *sum += x * y);
+    }
+}
+
 /// Turns sums of weighted values back and merges them.
 fn merge_values(layer: &Layer, shared: &Shared, tokens: usize, states: &mut AttnRows<f32>, out: &mut AttnRows<f32>) {
     let (shape, roots) = (shared.shape(), shared.context.output_roots());
@@ -85,10 +120,7 @@ fn merge_values(layer: &Layer, shared: &Shared, tokens: usize, states: &mut Attn
     for r in 0..states.count() {
         let head = layer.index() * shape.kv_heads + r / (shape.group() * tokens);
         let row = states.row(r);
-        sums.fill(0.0);
-        for (x, inverse) in row.out.iter().zip(roots.inverse(head).chunks_exact(shape.head_dim)) {
-            sums.iter_mut().zip(inverse).for_each(|(sum, y)| *sum += x * y);
-        }
+        unweigh(row.out, roots.inverse(head), &mut sums);
         out.row(r).absorb(*row.max, *row.sum, &sums);
     }
 }
@@ -136,7 +168,7 @@ impl<'a> Rebuilder<'a> {
         let block = side.block();
         let mut values = vec![[0.0; LANES]; stream.bits.len()];
         let codes = self.coded.codes(superblock, s);
-        self.shared.tables.decode(workspace.isa(), codes, &stream.bits, &stream.sizes, &mut values);
+        workspace.trellis().decode(workspace.isa(), codes, &stream.bits, &stream.sizes, &mut values);
         let mut dense = vec![[0.0; LANES]; stream.dense];
         stream.places.iter().zip(&values).for_each(|(&place, x)| dense[place as usize] = *x);
         let (mut first, mut channels) = (0, Vec::new());

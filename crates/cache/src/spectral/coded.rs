@@ -2,14 +2,20 @@
 
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::parts::Chunks;
-use fourier_kv_kernels::trellis::TrellisTables;
 
 use super::encode::Encoder;
+use super::settings::{Span, SpectralSettings};
 use super::side::Side;
 use super::stream::{Order, Stream};
-use crate::Workspace;
+use super::tiles::Tiles;
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
 use crate::tokens::growth;
+use crate::{CacheShape, Workspace};
+
+const CODED: Tag = *b"code";
+const WEIGHTS: Tag = *b"kwts";
+const CODES: Tag = *b"word";
 
 /// Which side a [`Side`] is.
 pub(super) const KEYS: usize = 0;
@@ -23,6 +29,8 @@ pub(super) const ORDERS: [Order; 2] = [Order::Harmonics, Order::Directions];
 pub(super) struct Coded {
     /// Keys and values.
     pub(super) sides: [Side; 2],
+    /// Channels that are transformed together.
+    spans: [Span; 2],
     /// `[G D]`: what keys were multiplied with.
     pub(super) key_weights: Vec<f32>,
     /// Words a block, of keys and of values.
@@ -37,10 +45,10 @@ pub(super) struct Coded {
 
 impl Coded {
     /// Without any blocks; `room` words are kept for each.
-    pub(super) fn new(sides: [Side; 2], key_weights: Vec<f32>, room: usize) -> Self {
-        let words = [KEYS, VALUES].map(|s| Stream::new(&sides[s], ORDERS[s]).words());
+    pub(super) fn new(sides: [Side; 2], spans: [Span; 2], key_weights: Vec<f32>, room: usize) -> Self {
+        let words = words(&sides);
         debug_assert!(words[0] + words[1] <= room, "{words:?} of {room}");
-        Coded { sides, key_weights, words, room: room.max(words[0] + words[1]), blocks: 0, codes: Vec::new() }
+        Coded { sides, spans, key_weights, words, room: room.max(words[0] + words[1]), blocks: 0, codes: Vec::new() }
     }
 
     /// Tokens a block.
@@ -91,14 +99,13 @@ impl Coded {
     pub(super) fn push(
         &mut self,
         blocks: usize,
-        tables: &TrellisTables,
         workspace: &Workspace,
         rows: &(dyn Fn(usize, usize, usize, &mut Vec<f32>) + Sync),
     ) {
         self.make_room(blocks);
         let block = self.block();
         let streams = [KEYS, VALUES].map(|s| Stream::new(&self.sides[s], ORDERS[s]));
-        let encoders = [KEYS, VALUES].map(|s| Encoder::new(&self.sides[s], &streams[s], tables, workspace));
+        let encoders = [KEYS, VALUES].map(|s| Encoder::new(&self.sides[s], &streams[s], workspace));
         let (first, room, words) = (self.blocks / LANES, self.room, self.words);
         let (old, end) = (self.blocks, self.blocks + blocks);
         let open = &mut self.codes[first * room..end.div_ceil(LANES) * room];
@@ -121,8 +128,45 @@ impl Coded {
         self.blocks = end;
     }
 
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.counts(CODED, &[self.spans[KEYS].number(), self.spans[VALUES].number(), self.room])?;
+        self.sides.iter().try_for_each(|side| side.park(out))?;
+        out.numbers(WEIGHTS, &self.key_weights)?;
+        out.numbers(CODES, self.codes[..self.superblocks() * self.room].as_flattened())
+    }
+
+    /// Reads so many coded tokens, more than none.
+    pub(super) fn unpark(
+        tokens: usize,
+        settings: &SpectralSettings,
+        shape: &CacheShape,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Self, ParkError> {
+        let [keys, values, room] = sections.counts(CODED)?;
+        let span = |number| Span::of_number(number).ok_or_else(|| ParkError::content(CODED, "a span", number));
+        let spans = [span(keys)?, span(values)?];
+        let mut side = |s: usize| Side::unpark(Tiles::new(spans[s], shape), settings.block, sections);
+        let sides = [side(KEYS)?, side(VALUES)?];
+        let channels = shape.kv_heads * shape.head_dim;
+        let key_weights = sections.numbers(WEIGHTS, channels)?;
+        let words = words(&sides);
+        // No coefficient has more than eight bits.
+        if !(words[KEYS] + words[VALUES]..=channels * settings.block / 2 + 2).contains(&room) {
+            return Err(ParkError::content(CODED, format!("room for {words:?} words a block"), room));
+        }
+        let blocks = tokens / settings.block;
+        let flat: Vec<u32> = sections.numbers(CODES, blocks.div_ceil(LANES).saturating_mul(room * LANES))?;
+        let codes = flat.as_chunks().0.to_vec();
+        Ok(Coded { sides, spans, key_weights, words, room, blocks, codes })
+    }
+
     pub(super) fn bytes(&self) -> CacheBytes {
         let tables = self.sides.iter().map(Side::bytes).sum::<usize>() + held(&self.key_weights);
         CacheBytes { codes: held(&self.codes) + tables, ..CacheBytes::default() }
     }
+}
+
+/// Words of a block's keys and of its values.
+fn words(sides: &[Side; 2]) -> [usize; 2] {
+    [KEYS, VALUES].map(|s| Stream::new(&sides[s], ORDERS[s]).words())
 }

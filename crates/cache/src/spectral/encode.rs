@@ -1,7 +1,7 @@
 //! From weighted rows to codes.
 
 use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::trellis::{Coefficients, EncodeScratch, TrellisTables};
+use fourier_kv_kernels::trellis::{Coefficients, EncodeScratch};
 
 use super::fit::columns;
 use super::side::Side;
@@ -15,7 +15,6 @@ use crate::product::{product_alone, turned};
 pub(super) struct Encoder<'a> {
     side: &'a Side,
     stream: &'a Stream,
-    tables: &'a TrellisTables,
     cosines: Vec<f32>,
     /// For each tile what gives the coefficients that the stored directions rebuild best, `[R][n]`.
     forward: Vec<Vec<f32>>,
@@ -24,12 +23,12 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(side: &'a Side, stream: &'a Stream, tables: &'a TrellisTables, workspace: &Workspace) -> Self {
+    pub(super) fn new(side: &'a Side, stream: &'a Stream, workspace: &Workspace) -> Self {
         let tiles = 0..side.tiles.count();
         let forward =
             tiles.map(|t| dual(&side.directions(t), side.tiles.channels(t).len(), workspace)).collect();
         let weights = stream.sizes.iter().map(|x| x * x).collect();
-        Encoder { side, stream, tables, cosines: cosines(side.block()), forward, weights }
+        Encoder { side, stream, cosines: cosines(side.block()), forward, weights }
     }
 
     /// Codes up to sixteen blocks, weighted rows `[blocks B][C]` in the order of tiles, as words of as many lanes; the
@@ -42,7 +41,7 @@ impl<'a> Encoder<'a> {
             values.iter_mut().zip(&dense[place as usize]).for_each(|(value, x)| *value = x * inverse);
         }
         let coefficients = Coefficients { values: &values, bits: &self.stream.bits, weights: &self.weights };
-        self.tables.encode(workspace.isa(), coefficients, words, &mut EncodeScratch::default());
+        workspace.trellis().encode(workspace.isa(), coefficients, words, &mut EncodeScratch::default());
     }
 
     /// Dense coefficients of all tiles.

@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fourier_kv_kernels::element::load_all;
-use fourier_kv_kernels::trellis::TrellisTables;
 use half::bf16;
 
 use super::coded::{Coded, KEYS, VALUES};
 use super::fit::{MOST_TOKENS, Sample, fit};
 use super::rates::{Share, share_out};
 use super::settings::SpectralSettings;
+use super::shares::{Shares, SideStatistics};
 use super::side::Side;
 use super::size::room;
 use super::tiles::Tiles;
@@ -26,7 +26,8 @@ pub(super) struct Shared {
     pub(super) settings: SpectralSettings,
     pub(super) context: CacheContext,
     pub(super) rotary: Rotary,
-    pub(super) tables: Arc<TrellisTables>,
+    /// How rates are shared out, if a plan says so.
+    pub(super) shares: Option<Arc<Shares>>,
 }
 
 impl Shared {
@@ -40,7 +41,7 @@ impl Shared {
 pub(super) struct Layer {
     pub(super) sealed: bool,
     index: usize,
-    energy: QueryEnergy,
+    pub(super) energy: QueryEnergy,
     /// `[G]`.
     pub(super) sinks: Vec<Tokens<bf16>>,
     pub(super) coded: Option<Coded>,
@@ -99,7 +100,7 @@ impl Layer {
             });
             let first = coded.tokens();
             let (tiles, weights) = ([KEYS, VALUES].map(|s| coded.sides[s].tiles.clone()), coded.key_weights.clone());
-            coded.push(count / spare, &shared.tables, workspace, &|from, count, side, out| {
+            coded.push(count / spare, workspace, &|from, count, side, out| {
                 self.weighted(from..from + count, first, side, &weights, shared, workspace, out);
                 to_tile_order(&tiles[side], out);
             });
@@ -124,16 +125,16 @@ impl Layer {
             to_tile_order(&tiles, &mut rows);
             fit(&tiles, Sample { rows: &rows, block: settings.block, directions: room.directions[side] }, workspace)
         });
-        let [keys, values] = sides.each_ref().map(|side| (side, side.sizes()));
+        let [keys, values] = share(&sides);
         // Errors of values are in units of the residual stream: they count against the energy of the values there.
-        let energy = mean_energy(values.0).max(f64::MIN_POSITIVE);
-        let shares =
-            [Share::new(keys.1.0, keys.1.1, 1.0), Share::new(values.1.0, values.1.1, settings.balance / energy)];
-        // Each side's last word may be partly empty.
-        let budget = (32 * room.words).saturating_sub(62);
-        let thresholds = share_out(&[&shares[KEYS], &shares[VALUES]], budget);
+        let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
+        let thresholds = match room.sides(shared.shares.as_deref(), self.index, shape) {
+            // Each side's last word may be partly empty.
+            None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(62)),
+            Some([k, v]) => [share_out(&[&keys], 32 * k), share_out(&[&values], 32 * v)].concat(),
+        };
         sides.iter_mut().zip(thresholds).for_each(|(side, thresholds)| side.set_thresholds(thresholds));
-        Coded::new(sides, weights, room.words)
+        Coded::new(sides, room.spans, weights, room.words_of(shared.shares.as_deref(), self.index, shape))
     }
 
     /// Weighted rows of tokens of the tails, `[n][C]` in the order of channels; the tails begin `first` tokens after the
@@ -168,6 +169,16 @@ impl Layer {
         });
     }
 
+    /// What its codes are expected to lose, once there are any.
+    pub(super) fn statistics(&self) -> Option<[SideStatistics; 2]> {
+        let sides = &self.coded.as_ref()?.sides;
+        let shares = share(sides);
+        Some([KEYS, VALUES].map(|s| {
+            let numbers = sides[s].mean.len() * sides[s].block();
+            SideStatistics { share: shares[s].clone(), numbers, error: sides[s].expected_error() / numbers as f64 }
+        }))
+    }
+
     pub(super) fn sink_len(&self) -> usize {
         self.sinks.first().map_or(0, Tokens::len)
     }
@@ -199,6 +210,14 @@ fn sampled(tokens: usize, block: usize) -> impl Iterator<Item = usize> {
     let (all, most) = (tokens / block, MOST_TOKENS / block);
     let count = all.min(most);
     (0..count).map(move |i| i * all / count * block)
+}
+
+/// The coefficients of both sides, all of a weight.
+fn share(sides: &[Side; 2]) -> [Share; 2] {
+    sides.each_ref().map(|side| {
+        let (sizes, codes) = side.sizes();
+        Share::new(sizes, codes, 1.0)
+    })
 }
 
 /// The mean square of weighted channels, by the sizes of coefficients.

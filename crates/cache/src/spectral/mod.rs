@@ -26,8 +26,10 @@ mod coded;
 mod encode;
 mod fit;
 mod layer;
+mod park;
 mod rates;
 mod settings;
+mod shares;
 mod side;
 mod size;
 mod stream;
@@ -38,14 +40,15 @@ mod weighting;
 use std::sync::Arc;
 
 use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::trellis::TrellisTables;
 
 pub use settings::{BITS, Span, SpectralSettings};
+pub use shares::{Shares, SideStatistics};
 pub(crate) use size::expected_bytes;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::check_queries;
+use crate::park::{ParkError, SectionWriter};
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use layer::{Layer, Shared};
@@ -58,18 +61,40 @@ pub struct SpectralCache {
 }
 
 impl SpectralCache {
-    /// An empty cache.
-    pub fn new(settings: SpectralSettings, context: CacheContext) -> Self {
+    /// An empty cache; `shares` says how rates are shared out over the layers, which all get as much otherwise.
+    ///
+    /// # Panics
+    /// If the shares are not those of so many layers.
+    pub fn new(settings: SpectralSettings, context: CacheContext, shares: Option<Arc<Shares>>) -> Self {
+        if let Some(Err(wrong)) = shares.as_ref().map(|shares| shares.check(context.shape.layers)) {
+            panic!("{wrong}");
+        }
         let rotary = rotary(&settings, &context.shape);
         let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
-        let shared = Shared { settings, context, rotary, tables: Arc::new(TrellisTables::new()) };
-        SpectralCache { shared: Arc::new(shared), layers }
+        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares }), layers }
+    }
+
+    /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
+    pub fn statistics(&self) -> Option<Vec<[SideStatistics; 2]>> {
+        self.layers.iter().map(Layer::statistics).collect()
+    }
+
+    /// The coded tokens of one layer as they are attended to: the first of them, and keys, rotated, and values of each
+    /// head, `[G][M][D]`. `None` if there are none.
+    pub fn rebuilt(&self, layer: usize, workspace: &Workspace) -> Option<(usize, [Vec<f32>; 2])> {
+        let layer = self.layers.get(layer)?;
+        Some((layer.sink_len(), attend::rebuilt(layer, &self.shared, workspace)?))
     }
 }
 
 /// Angles of the tokens of a superblock.
 fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
     Rotary::new(&shape.rope_frequencies, LANES * settings.block)
+}
+
+/// Heap bytes of what the layers share, with its two counts.
+fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
+    rotary(settings, shape).bytes() + size_of::<Shared>() + 2 * size_of::<usize>()
 }
 
 impl KvCache for SpectralCache {
@@ -126,12 +151,16 @@ impl KvCache for SpectralCache {
         Some(Box::new(self.clone()))
     }
 
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
+    }
+
     fn len(&self) -> usize {
         self.layers.iter().map(Layer::len).min().unwrap_or(0)
     }
 
     fn bytes(&self) -> CacheBytes {
-        let bookkeeping = held(&self.layers) + self.shared.rotary.bytes();
+        let bookkeeping = held(&self.layers) + shared_bytes(&self.shared.settings, self.shared.shape());
         let mut bytes = CacheBytes { bookkeeping, ..CacheBytes::default() };
         self.layers.iter().for_each(|layer| bytes += layer.bytes());
         bytes

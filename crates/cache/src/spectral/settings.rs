@@ -56,6 +56,24 @@ impl Span {
         }
     }
 
+    /// A number for files.
+    pub(super) fn number(self) -> usize {
+        match self {
+            Span::Heads => 0,
+            Span::Head => 1,
+            Span::Dims(dims) => dims,
+        }
+    }
+
+    /// What such a number stands for.
+    pub(super) fn of_number(number: usize) -> Option<Self> {
+        match number {
+            0 => Some(Span::Heads),
+            1 => Some(Span::Head),
+            _ => (number <= MOST_CHANNELS).then_some(Span::Dims(number)),
+        }
+    }
+
     /// Channels of one transform.
     pub(super) fn channels(self, shape: &CacheShape) -> usize {
         let (dims, heads) = self.sizes(shape);

@@ -2,9 +2,20 @@
 
 use std::sync::Arc;
 
+use fourier_kv_spectral::trellis::{DISTORTION, MAX_BITS};
+
 use super::rates::{Sizes, Thresholds, bits};
 use super::tiles::Tiles;
 use crate::bytes::held;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const MEAN: Tag = *b"mean";
+const KEPT: Tag = *b"kept";
+const TABLE: Tag = *b"dirs";
+const UNITS: Tag = *b"unit";
+const CODES: Tag = *b"size";
+const LARGEST: Tag = *b"most";
+const THRESHOLDS: Tag = *b"bits";
 
 /// Directions of a tile are bytes times a unit: the largest byte.
 const LARGEST_BYTE: f32 = 127.0;
@@ -106,8 +117,54 @@ impl Side {
         (bits(&self.thresholds, code), self.sizes.size(code))
     }
 
+    /// The sum of the squared errors that a block's coefficients are expected to have, those of what is not kept left
+    /// out.
+    pub(super) fn expected_error(&self) -> f64 {
+        let of = |&code: &u8| {
+            let bits = usize::from(bits(&self.thresholds, code));
+            f64::from(self.sizes.size(code)).powi(2) * DISTORTION[bits]
+        };
+        self.codes.iter().map(of).sum()
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(MEAN, &self.mean)?;
+        out.numbers(KEPT, &self.kept)?;
+        out.numbers(TABLE, &self.table)?;
+        out.numbers(UNITS, &self.units)?;
+        out.numbers(CODES, &self.codes)?;
+        out.numbers(LARGEST, &[self.sizes.largest])?;
+        out.numbers(THRESHOLDS, &self.thresholds)
+    }
+
+    /// Reads a parked side of blocks of `block` tokens.
+    pub(super) fn unpark(tiles: Tiles, block: usize, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let (count, channels) = (tiles.count(), tiles.all().len());
+        let mean = sections.numbers(MEAN, channels)?;
+        let kept: Vec<u16> = sections.numbers(KEPT, count)?;
+        if let Some(tile) = (0..count).find(|&t| usize::from(kept[t]) > tiles.channels(t).len()) {
+            let most = format!("{} directions at most", tiles.channels(tile).len());
+            return Err(ParkError::content(KEPT, most, kept[tile]));
+        }
+        let numbers = (0..count).map(|t| usize::from(kept[t]) * tiles.channels(t).len()).sum();
+        let rows: usize = kept.iter().map(|&r| usize::from(r)).sum();
+        Ok(Side {
+            table: sections.numbers(TABLE, numbers)?,
+            units: sections.numbers(UNITS, rows)?,
+            codes: sections.numbers(CODES, rows * block)?,
+            sizes: Sizes { largest: sections.numbers(LARGEST, 1)?[0] },
+            thresholds: sections.numbers::<u16>(THRESHOLDS, MAX_BITS)?.try_into().expect("as many as were asked for"),
+            tiles: Arc::new(tiles),
+            mean,
+            kept,
+        })
+    }
+
     /// Heap bytes.
     pub(super) fn bytes(&self) -> usize {
         held(&self.mean) + held(&self.kept) + held(&self.table) + held(&self.units) + held(&self.codes)
+            + size_of::<Tiles>()
+            + 2 * size_of::<usize>()
+            + self.tiles.bytes()
     }
 }

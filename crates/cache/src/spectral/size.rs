@@ -3,7 +3,9 @@
 
 use super::layer::Layer;
 use super::settings::{SpectralSettings, Span};
-use super::{LANES, rotary};
+use super::shares::Shares;
+use super::tiles::Tiles;
+use super::{LANES, shared_bytes};
 use crate::expected::PromptSize;
 use crate::tokens::{Tokens, room_after};
 use crate::{CacheBytes, CacheShape};
@@ -20,10 +22,28 @@ pub(super) struct Room {
     pub(super) spans: [Span; 2],
     /// Directions kept, of all tiles.
     pub(super) directions: [usize; 2],
-    /// Words of 32 bits for a block's codes, keys and values.
+    /// Words of 32 bits for a block's codes, keys and values, where all layers get as many.
     pub(super) words: usize,
+    /// Bits that are left for the codes of a number, on average over all layers.
+    rate: f64,
+    /// Tokens a block.
+    block: usize,
     /// Bytes of the tables of both sides.
     tables: usize,
+}
+
+impl Room {
+    /// Words for a block's keys and for its values, if a plan says how they are shared out.
+    pub(super) fn sides(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> Option<[usize; 2]> {
+        let numbers = (shape.kv_heads * shape.head_dim * self.block) as f64;
+        let words = |bits: f64| ((bits * numbers / 32.0) as usize).max(1);
+        shares.map(|shares| shares.at(self.rate, layer).map(words))
+    }
+
+    /// Words for both together.
+    pub(super) fn words_of(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> usize {
+        self.sides(shares, layer, shape).map_or(self.words, |sides| sides.iter().sum())
+    }
 }
 
 /// The division for a past of which `tokens` are coded at first.
@@ -41,7 +61,9 @@ pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usiz
     let tables = spans.iter().map(|s| table_bytes(settings, *s, shape)).sum::<usize>() + size_of::<f32>() * channels;
     let superblocks = tokens.div_ceil(LANES * settings.block);
     let words = (budget - tables as f64) / (4 * LANES * superblocks) as f64;
-    Room { spans, directions, words: words.max(1.0) as usize, tables }
+    let words = words.max(2.0);
+    let rate = 32.0 * words / (2 * channels * settings.block) as f64;
+    Room { spans, directions, words: words as usize, rate, block: settings.block, tables }
 }
 
 /// Directions that are worth their place in a table: at low rates the rest would get no bits.
@@ -57,18 +79,26 @@ fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> u
     let channels = shape.kv_heads * shape.head_dim;
     let (n, rows) = (span.channels(shape), directions(settings.bits, span, shape));
     let means = channels * size_of::<f32>() + channels / n * size_of::<u16>();
-    means + rows * (n + size_of::<f32>() + settings.block)
+    let tiles = size_of::<Tiles>() + 2 * size_of::<usize>() + channels * size_of::<u16>();
+    let tiles = tiles + (channels / n + 1) * size_of::<usize>();
+    means + tiles + rows * (n + size_of::<f32>() + settings.block)
 }
 
 /// What a cache with these settings holds once a prompt has been sealed.
-pub(crate) fn expected_bytes(settings: &SpectralSettings, shape: &CacheShape, prompt: PromptSize) -> CacheBytes {
+pub(crate) fn expected_bytes(
+    settings: &SpectralSettings,
+    shape: &CacheShape,
+    shares: Option<&Shares>,
+    prompt: PromptSize,
+) -> CacheBytes {
     let coded = settings.due(prompt.tokens, false);
     let sink = if coded > 0 { settings.sink } else { 0 };
     let tail = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - sink - coded + settings.block);
     let codes = if coded > 0 {
         let room = room(settings, shape, coded);
         let superblocks = coded.div_ceil(LANES * settings.block);
-        room.tables + superblocks * room.words * size_of::<[u32; LANES]>()
+        let words: usize = (0..shape.layers).map(|layer| room.words_of(shares, layer, shape)).sum();
+        shape.layers * room.tables + superblocks * words * size_of::<[u32; LANES]>()
     } else {
         0
     };
@@ -76,8 +106,8 @@ pub(crate) fn expected_bytes(settings: &SpectralSettings, shape: &CacheShape, pr
     let heads = 2 * shape.kv_heads * size_of::<Tokens<f32>>();
     CacheBytes {
         tokens: shape.exact_bytes(sink + tail, 2),
-        codes: shape.layers * codes,
-        bookkeeping: shape.layers * (size_of::<Layer>() + energy + heads) + rotary(settings, shape).bytes(),
+        codes,
+        bookkeeping: shape.layers * (size_of::<Layer>() + energy + heads) + shared_bytes(settings, shape),
         ..CacheBytes::default()
     }
 }

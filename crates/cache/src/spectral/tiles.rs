@@ -30,7 +30,13 @@ impl Tiles {
                 starts.push(channels.len());
             }
         }
+        starts.shrink_to_fit();
         Tiles { channels, starts }
+    }
+
+    /// Heap bytes.
+    pub(super) fn bytes(&self) -> usize {
+        crate::bytes::held(&self.channels) + crate::bytes::held(&self.starts)
     }
 
     /// Tiles.

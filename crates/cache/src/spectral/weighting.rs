@@ -1,8 +1,12 @@
 //! What errors of keys and values matter: rows are weighted so that errors of a size matter alike.
 
 use super::tiles::Tiles;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
 use crate::roots::OutputRoots;
 use crate::{CacheShape, KvRows};
+
+const SEEN: Tag = *b"seen";
+const ENERGY: Tag = *b"enrg";
 
 /// Weights are no smaller than this part of the largest: what is silent in one prompt may be asked for in the next.
 const LEAST_WEIGHT: f64 = 1e-3;
@@ -30,7 +34,7 @@ impl QueryEnergy {
                 *sum += f64::from(x * x + y * y);
             }
         }
-        self.tokens += rows.tokens;
+        self.tokens = self.tokens.saturating_add(rows.tokens);
     }
 
     /// `[G D]`: what keys are multiplied with so that an error, squared, is that of a score. Rotary pairs have one weight:
@@ -38,7 +42,7 @@ impl QueryEnergy {
     pub(super) fn key_weights(&self, shape: &CacheShape) -> Vec<f32> {
         let half = shape.head_dim / 2;
         // Two dims a pair, and scores are divided by the root of `D`.
-        let count = (2 * self.tokens.max(1) * shape.group() * shape.head_dim) as f64;
+        let count = self.tokens.max(1) as f64 * (2 * shape.group() * shape.head_dim) as f64;
         let roots: Vec<f64> = self.sums.iter().map(|sum| (sum / count).sqrt()).collect();
         let largest = roots.iter().copied().filter(|x| x.is_finite()).fold(0.0, f64::max);
         let weight = |root: f64| match largest > 0.0 {
@@ -47,6 +51,17 @@ impl QueryEnergy {
         };
         let twice = roots.chunks_exact(half).flat_map(|head| head.iter().chain(head));
         twice.map(|&root| weight(root)).collect()
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.counts(SEEN, &[self.tokens])?;
+        out.numbers(ENERGY, &self.sums)
+    }
+
+    pub(super) fn unpark(&mut self, sections: &mut SectionReader<'_>) -> Result<(), ParkError> {
+        [self.tokens] = sections.counts(SEEN)?;
+        self.sums = sections.numbers(ENERGY, self.sums.len())?;
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {
