@@ -144,7 +144,7 @@ pub(crate) struct EvalArgs {
     #[arg(
         long,
         value_name = "KINDS",
-        default_value = "fourier,int4,int2,snapkv,streaming",
+        default_value = "spectral,fourier,int4,int2,snapkv,streaming",
         help_heading = "Comparison"
     )]
     pub(crate) cache: String,
