@@ -35,10 +35,13 @@ pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace)
             Found::new(&columns, tiles.channels(tile).len(), sample.block, workspace)
         })
         .collect();
+    let energy = |found: &[Found]| found.iter().flat_map(|f| &f.energies).sum::<f64>();
+    let all = energy(&found);
     keep_largest(&mut found, sample.directions);
+    let dropped = (all - energy(&found)).max(0.0) as f32;
     let deviations = found.iter().flat_map(|f| f.energies.iter().map(|e| e.sqrt() as f32)).collect();
     let directions = found.into_iter().map(|f| f.directions).collect();
-    Side::new(tiles.clone(), SideParts { mean, directions, deviations })
+    Side::new(tiles.clone(), SideParts { mean, directions, deviations, dropped })
 }
 
 /// The directions of one tile, largest first, and the mean squares of their coefficients.

@@ -36,6 +36,8 @@ pub(super) struct Side {
     /// `[R][B]` of all tiles: the codes of the coefficients' sizes.
     codes: Vec<u8>,
     thresholds: Thresholds,
+    /// Energy of a block in the directions that are not kept.
+    dropped: f32,
 }
 
 /// What a side is made of.
@@ -47,6 +49,8 @@ pub(super) struct SideParts {
     pub(super) directions: Vec<Vec<f32>>,
     /// `[R][B]` of all tiles: root mean squares of coefficients.
     pub(super) deviations: Vec<f32>,
+    /// Energy of a block in other directions.
+    pub(super) dropped: f32,
 }
 
 impl Side {
@@ -62,6 +66,7 @@ impl Side {
             tiles,
             sizes,
             thresholds: [256; 8],
+            dropped: parts.dropped,
         };
         for (tile, directions) in parts.directions.iter().enumerate() {
             let n = side.tiles.channels(tile).len();
@@ -117,14 +122,13 @@ impl Side {
         (bits(&self.thresholds, code), self.sizes.size(code))
     }
 
-    /// The sum of the squared errors that a block's coefficients are expected to have, those of what is not kept left
-    /// out.
+    /// The sum of the squared errors that a block is expected to have.
     pub(super) fn expected_error(&self) -> f64 {
         let of = |&code: &u8| {
             let bits = usize::from(bits(&self.thresholds, code));
             f64::from(self.sizes.size(code)).powi(2) * DISTORTION[bits]
         };
-        self.codes.iter().map(of).sum()
+        self.codes.iter().map(of).sum::<f64>() + f64::from(self.dropped)
     }
 
     pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
@@ -133,7 +137,7 @@ impl Side {
         out.numbers(TABLE, &self.table)?;
         out.numbers(UNITS, &self.units)?;
         out.numbers(CODES, &self.codes)?;
-        out.numbers(LARGEST, &[self.sizes.largest])?;
+        out.numbers(LARGEST, &[self.sizes.largest, self.dropped])?;
         out.numbers(THRESHOLDS, &self.thresholds)
     }
 
@@ -148,15 +152,24 @@ impl Side {
         }
         let numbers = (0..count).map(|t| usize::from(kept[t]) * tiles.channels(t).len()).sum();
         let rows: usize = kept.iter().map(|&r| usize::from(r)).sum();
-        Ok(Side {
+        let side = Side {
             table: sections.numbers(TABLE, numbers)?,
             units: sections.numbers(UNITS, rows)?,
             codes: sections.numbers(CODES, rows * block)?,
-            sizes: Sizes { largest: sections.numbers(LARGEST, 1)?[0] },
-            thresholds: sections.numbers::<u16>(THRESHOLDS, MAX_BITS)?.try_into().expect("as many as were asked for"),
+            sizes: Sizes { largest: 0.0 },
+            dropped: 0.0,
+            thresholds: [256; MAX_BITS],
             tiles: Arc::new(tiles),
             mean,
             kept,
+        };
+        let energies: Vec<f32> = sections.numbers(LARGEST, 2)?;
+        let thresholds: Vec<u16> = sections.numbers(THRESHOLDS, MAX_BITS)?;
+        Ok(Side {
+            sizes: Sizes { largest: energies[0] },
+            dropped: energies[1],
+            thresholds: std::array::from_fn(|k| thresholds[k]),
+            ..side
         })
     }
 

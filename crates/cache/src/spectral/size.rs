@@ -68,9 +68,10 @@ pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usiz
 
 /// Directions that are worth their place in a table: at low rates the rest would get no bits.
 fn directions(bits: f64, span: Span, shape: &CacheShape) -> usize {
-    let channels = shape.kv_heads * shape.head_dim;
-    let share = (0.42 + 0.21 * bits).min(1.0);
-    let tiles = channels / span.channels(shape);
+    let (channels, n) = (shape.kv_heads * shape.head_dim, span.channels(shape));
+    // Places in small tables cost little.
+    let share = if n <= 64 { 0.55 + 0.22 * bits } else { 0.42 + 0.21 * bits }.min(1.0);
+    let tiles = channels / n;
     ((channels as f64 * share).ceil() as usize).max(tiles)
 }
 

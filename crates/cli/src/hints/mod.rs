@@ -38,7 +38,7 @@ fn request(error: &RequestError) -> String {
         }
         RequestError::Cache(error) => return engine::settings(error),
         RequestError::Task(_) => "'fourier-kv eval --help' lists the tasks",
-        RequestError::NothingToPlan(_) => "leave --cache out, or use --cache fourier",
+        RequestError::NothingToPlan(_) => "leave --cache out, or use --cache spectral or --cache fourier",
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
         RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",
         RequestError::UnknownDevice(_) => "use --device cpu",
