@@ -23,18 +23,22 @@
 //! ```
 //!
 //! An [`Engine`] is a model with its tokenizer, its threads and the working memory they share; a [`Session`] is one
-//! sequence with its cache. Nothing here knows of files but models and plans, of terminals, or of HTTP.
+//! sequence with its cache. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but models and plans, of terminals, or of HTTP.
 #![forbid(unsafe_code)]
 
 mod calibrate;
+mod constraint;
 mod engine;
 mod error;
 mod generate;
+mod penalties;
 mod sampler;
+pub mod scheduler;
 mod session;
 mod stop;
 
 pub use calibrate::{CalibrateOptions, calibrate};
+pub use constraint::Constraint;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use fourier_kv_cache as cache;
@@ -42,5 +46,6 @@ pub use fourier_kv_kernels as kernels;
 pub use fourier_kv_model as model;
 pub use fourier_kv_model::chat::Message;
 pub use generate::{Event, Finish, GenerateOptions, Generation};
+pub use penalties::Penalties;
 pub use sampler::{Sampler, SamplerError, Sampling};
 pub use session::Session;

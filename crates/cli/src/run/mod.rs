@@ -51,7 +51,7 @@ fn options(generation: &Generation) -> GenerateOptions {
         sampling: match generation.choice {
             Choice::Greedy => Sampling::Greedy,
             Choice::Sampled { temperature, top_p, top_k, seed } => {
-                Sampling::Random { temperature, top_p, top_k: top_k.unwrap_or(0), seed }
+                Sampling::Random { temperature, top_p, top_k: top_k.unwrap_or(0), min_p: 0.0, seed }
             }
         },
         stop: generation.stop.clone(),
