@@ -23,7 +23,7 @@ mod step;
 mod worker;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub struct Scheduler {
     shared: Arc<Shared>,
     budget: Budget,
     context: usize,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Scheduler {
@@ -82,7 +82,7 @@ impl Scheduler {
         };
         let thread = std::thread::Builder::new().name("scheduler".into()).spawn(run);
         let thread = thread.map_err(|e| EngineError::Threads { threads: 1, reason: e.to_string() })?;
-        Ok(Scheduler { shared, budget, context, thread: Some(thread) })
+        Ok(Scheduler { shared, budget, context, thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes a job. Its sink hears of all that becomes of it.
@@ -106,9 +106,10 @@ impl Scheduler {
     }
 
     /// Takes no more jobs, refuses those that wait, lets what runs end for as long as `grace`, and waits for all that.
-    pub fn stop(&mut self, grace: Duration) {
+    pub fn stop(&self, grace: Duration) {
         self.shared.stop(Instant::now() + grace);
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             // A panic of the thread has been reported by its sinks' being dropped.
             let _ = thread.join();
         }

@@ -8,7 +8,7 @@ use fourier_kv_cache::KvCache;
 use fourier_kv_model::decoder::Activations;
 
 use super::budget::Budget;
-use super::job::{AnswerOptions, Job, JobError, JobEvent, Owner, Sink};
+use super::job::{Job, JobError, JobEvent, Owner, Sink};
 use super::kept::Kept;
 use super::shared::Shared;
 use super::snapshot::{PastInfo, Snapshot};
@@ -22,7 +22,6 @@ const SHOWN_EVERY: Duration = Duration::from_millis(100);
 /// What all answers of a job have in common.
 pub(super) struct Head {
     pub(super) owner: Owner,
-    pub(super) options: AnswerOptions,
     pub(super) taken: Instant,
     deadline: Option<Instant>,
     sink: RefCell<Box<dyn Sink>>,
@@ -184,7 +183,6 @@ impl<'e> Worker<'e> {
     pub(super) fn head(&self, job: &mut Job, sink: Box<dyn Sink>) -> Rc<Head> {
         Rc::new(Head {
             owner: job.owner.clone(),
-            options: job.options.clone(),
             taken: job.taken,
             deadline: job.deadline,
             sink: RefCell::new(sink),

@@ -51,6 +51,11 @@ impl GenerationFields {
         }
     }
 
+    /// Whether the length of an answer is said.
+    pub(super) fn says_length(&self) -> bool {
+        self.max_tokens.is_some() || self.max_completion_tokens.is_some()
+    }
+
     /// How each is made.
     pub(super) fn options(&self, engine: &Engine, limits: &Limits) -> Result<AnswerOptions, ApiError> {
         Ok(AnswerOptions {
