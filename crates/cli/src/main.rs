@@ -26,6 +26,7 @@ mod pull;
 mod requests;
 mod resident;
 mod run;
+mod serve;
 mod session;
 mod usage;
 
@@ -70,6 +71,7 @@ fn run(command: &Command, session: &Session) -> Result<Ending, Failure> {
         Command::Inspect(args) => inspect::inspect(args, session)?,
         Command::Calibrate(args) => calibrate::calibrate(args, session)?,
         Command::Eval(args) => return evaluate::evaluate(args, session),
+        Command::Serve(args) => serve::serve(args, session)?,
         Command::Pull(args) => pull(args, session)?,
         Command::Doctor(args) => doctor(args, session)?,
     }

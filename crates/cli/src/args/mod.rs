@@ -1,11 +1,13 @@
 //! What was typed. What it means, and whether it goes together, is for [`crate::requests`].
 
 mod options;
+mod serving;
 mod subcommands;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SourceArgs};
+pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Measure quality against bytes: caches, by tasks
     Eval(EvalArgs),
+    /// Serve the model over HTTP: OpenAI's API, and a page
+    Serve(ServeArgs),
     /// Fetch a model and check it
     Pull(PullArgs),
     /// Show what this machine has and what would be used

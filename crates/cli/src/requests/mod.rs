@@ -9,6 +9,7 @@ mod inspect_request;
 mod prompt;
 mod pull_request;
 mod run_request;
+mod serve_request;
 mod text;
 
 pub(crate) use {
@@ -21,5 +22,6 @@ pub(crate) use {
     prompt::Prompt,
     pull_request::PullRequest,
     run_request::RunRequest,
+    serve_request::ServeRequest,
     text::read_text,
 };

@@ -17,7 +17,7 @@ pub(crate) struct CacheRequest {
 }
 
 impl CacheRequest {
-    fn new(args: &CacheArgs) -> Result<Self, RequestError> {
+    pub(super) fn new(args: &CacheArgs) -> Result<Self, RequestError> {
         let kind = cache_kind(&args.cache)?;
         if let Some(plan) = &args.plan {
             check_plan(&kind, plan)?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::session_store::SessionError;
 use crate::{Constraint, Finish, Penalties, SamplerError, Sampling};
 
 /// Whose turn it is in the queue: clients are served in turns, whatever the number of their jobs.
@@ -57,6 +58,8 @@ pub struct Job {
     pub answers: usize,
     /// How each is made.
     pub options: AnswerOptions,
+    /// The session that it goes on with and whose past its own becomes: one of its owner's.
+    pub session: Option<String>,
     /// What each must keep to: none, or one an answer.
     pub constraints: Vec<Box<dyn Constraint>>,
     /// When it was asked for.
@@ -143,6 +146,9 @@ pub enum JobError {
     /// The scheduler stops.
     #[error("the engine is stopping")]
     Stopping,
+    /// Its session cannot be used.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The engine could not.
     #[error("{0}")]
     Engine(String),
@@ -158,6 +164,9 @@ pub enum Refused {
     /// Nothing is to be made.
     #[error("expected at least one answer of at least one token")]
     NoAnswer,
+    /// A session has one past.
+    #[error("expected one answer in a session, got more")]
+    SessionAnswers,
     /// The prompt leaves no room for an answer.
     #[error("expected a prompt of fewer than {context} tokens, the model's context, got {tokens}")]
     TooLong {

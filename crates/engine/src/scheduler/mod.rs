@@ -9,20 +9,24 @@
 //!   values so exist for one layer at a time, as when it is read alone.
 //! - **Admission is by bytes**: a job begins when what its cache is foretold to hold at its largest fits into the budget
 //!   beside what the others may come to hold. What waits stands in a bounded queue that clients take turns in.
+//! - **A session** is a past with a name. It is parked on disk when it is idle, when its memory is needed, and at the end.
 //! - **A past is kept** when its job has ended, and beginnings that several prompts have in common are kept by themselves;
 //!   jobs of the same owner go on from them. Pasts that nobody uses give way, the least recently used first.
 
 mod budget;
 mod job;
 mod kept;
+mod orders;
 mod prefill;
 mod queue;
+mod session_store;
 mod shared;
 mod snapshot;
 mod step;
 mod worker;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,6 +35,8 @@ use fourier_kv_cache::CacheKind;
 use fourier_kv_cache::plan::Plan;
 
 pub use job::{AnswerOptions, Client, Job, JobError, JobEvent, Logprobs, Owner, Piece, Refused, Sink};
+pub use orders::{SessionOrder, SessionReply};
+pub use session_store::{SessionError, SessionInfo, SessionPlace};
 pub use snapshot::{Counters, Histogram, PastInfo, Snapshot};
 
 use crate::{Engine, EngineError};
@@ -53,6 +59,10 @@ pub struct SchedulerOptions {
     pub most_queued: usize,
     /// The shortest past, in tokens, that is kept for later jobs; `None`: none is.
     pub least_kept: Option<usize>,
+    /// The folder that sessions are parked in; `None`: none is.
+    pub session_folder: Option<PathBuf>,
+    /// How long a session may be idle before it is parked.
+    pub park_after: Duration,
 }
 
 /// Computes jobs on a thread of its own. Dropping it stops at once what runs.
@@ -100,12 +110,18 @@ impl Scheduler {
         result
     }
 
+    /// Does something with sessions, and tells `reply` what came of it, on the scheduler's thread.
+    pub fn order(&self, owner: Owner, order: SessionOrder, reply: impl FnOnce(SessionReply) + Send + 'static) {
+        self.shared.order(orders::Ordered { owner, order, reply: Box::new(reply) });
+    }
+
     /// How things stand, a tenth of a second ago at most while anything runs.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
     }
 
-    /// Takes no more jobs, refuses those that wait, lets what runs end for as long as `grace`, and waits for all that.
+    /// Takes no more jobs, refuses those that wait, lets what runs end for as long as `grace`, parks the sessions that are
+    /// in memory, and waits for all that.
     pub fn stop(&self, grace: Duration) {
         self.shared.stop(Instant::now() + grace);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -125,6 +141,9 @@ impl Scheduler {
         }
         if job.answers == 0 || job.options.max_tokens == 0 {
             return Err(Refused::NoAnswer);
+        }
+        if job.session.is_some() && job.answers != 1 {
+            return Err(Refused::SessionAnswers);
         }
         let constraints = job.constraints.len();
         if constraints != 0 && constraints != job.answers {

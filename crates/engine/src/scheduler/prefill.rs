@@ -9,6 +9,7 @@ use fourier_kv_model::decoder::{ForwardError, LogitRows, Sequence};
 
 use super::job::{Job, JobError, JobEvent, Sink};
 use super::kept::KeptAs;
+use super::session_store::{Past, SessionError};
 use super::worker::{Head, Running, Worker};
 use super::writer::Writer;
 use crate::Constraint;
@@ -37,28 +38,39 @@ impl<'e> Worker<'e> {
         let needed = self.budget.of_job(&job);
         self.reserved_reading += needed;
         self.reading.push(Rc::clone(&head));
-        let result = self.read_prompt(&job, &head);
+        let result = self.past(&job, &head).and_then(|past| self.read_prompt(&job, &head, past).map_err(Stopped::Pass));
         self.reading.pop();
         self.reserved_reading -= needed;
         match result {
             Ok(prompt) => self.begin_answers(job, &head, prompt),
-            Err(ForwardError::Stopped) if head.is_over() => self.give_up(&head),
-            Err(ForwardError::Stopped) => self.fail(&head, JobError::Stopping),
-            Err(error) => self.fail(&head, JobError::Engine(error.to_string())),
+            Err(Stopped::Session(error)) => self.fail(&head, error.into()),
+            Err(Stopped::Pass(ForwardError::Stopped)) if head.is_over() => self.give_up(&head),
+            Err(Stopped::Pass(ForwardError::Stopped)) => self.fail(&head, JobError::Stopping),
+            Err(Stopped::Pass(error)) => self.fail(&head, JobError::Engine(error.to_string())),
         }
         self.keep_within_budget(0);
     }
 
-    fn read_prompt(&mut self, job: &Job, head: &Rc<Head>) -> Result<ReadPrompt, ForwardError> {
+    /// The past that the job goes on from, with its tokens: that of its session, or one that was kept.
+    fn past(&mut self, job: &Job, head: &Head) -> Result<Option<Past>, Stopped> {
+        if let Some(id) = &job.session {
+            let past = self.sessions.take(self.engine, &job.owner, id).map_err(Stopped::Session)?;
+            head.has_session.set(true);
+            let goes_on = |past: &Past| past.0.len() < job.prompt.len() && job.prompt.starts_with(&past.0);
+            if let Some(past) = past.filter(goes_on) {
+                return Ok(Some(past));
+            }
+        }
+        let tokens = self.kept.longest(&job.owner, &job.prompt);
+        Ok(self.kept.take(&job.owner, &job.prompt).map(|cache| (job.prompt[..tokens].to_vec(), cache)))
+    }
+
+    fn read_prompt(&mut self, job: &Job, head: &Rc<Head>, past: Option<Past>) -> Result<ReadPrompt, ForwardError> {
         let prompt = &job.prompt;
         let common = self.beginning(job);
-        let mut done = self.kept.longest(&job.owner, prompt);
-        let mut cache = match self.kept.take(&job.owner, prompt) {
-            Some(cache) => cache,
-            None => {
-                done = 0;
-                self.empty_cache()?
-            }
+        let (mut done, mut cache) = match past {
+            Some((tokens, cache)) => (tokens.len(), cache),
+            None => (0, self.empty_cache()?),
         };
         head.tell(JobEvent::Began { reused: done });
         self.shared.count(|c| {
@@ -126,6 +138,7 @@ impl<'e> Worker<'e> {
             let Some(job) = self.next_job(tokens / SHORTER) else { break };
             self.read(job);
         }
+        self.follow_orders();
         self.show_now_and_then();
     }
 
@@ -173,6 +186,14 @@ impl<'e> Worker<'e> {
             last_token: Instant::now(),
         })
     }
+}
+
+/// Why a prompt was not read.
+enum Stopped {
+    /// Its session cannot be used.
+    Session(SessionError),
+    /// The pass ended early.
+    Pass(ForwardError),
 }
 
 /// In the place of a sink that has moved on.

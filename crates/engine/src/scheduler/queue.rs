@@ -89,6 +89,7 @@ mod tests {
             prompt: vec![1; tokens],
             answers: 1,
             options: AnswerOptions::default(),
+            session: None,
             constraints: Vec::new(),
             taken: std::time::Instant::now(),
             deadline: None,

@@ -1,11 +1,14 @@
 //! What the scheduler's thread and everybody else share.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::SchedulerOptions;
 use super::job::{Job, JobError, JobEvent, Refused};
+use super::orders::Ordered;
 use super::queue::Queue;
+use super::session_store::SessionError;
 use super::snapshot::{Counters, Snapshot};
 
 /// The queue, the orders to stop, and what is shown.
@@ -24,6 +27,8 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Entrance {
     pub(super) queue: Queue,
+    /// What is to be done with sessions.
+    pub(super) orders: VecDeque<Ordered>,
     /// When whatever still runs is given up; no job is taken from the moment it is set.
     pub(super) stop_at: Option<Instant>,
     closed: bool,
@@ -57,6 +62,16 @@ impl Shared {
         Ok(())
     }
 
+    pub(super) fn order(&self, ordered: Ordered) {
+        let mut entrance = self.entrance();
+        if entrance.closed {
+            drop(entrance);
+            return (ordered.reply)(Err(SessionError::Stopping));
+        }
+        entrance.orders.push_back(ordered);
+        self.changed.notify_all();
+    }
+
     pub(super) fn stop(&self, at: Instant) {
         let mut entrance = self.entrance();
         entrance.stop_at.get_or_insert(at);
@@ -68,12 +83,12 @@ impl Shared {
         locked(&self.entrance)
     }
 
-    /// Waits for a job or an order.
-    pub(super) fn wait(&self) {
+    /// Waits for a job or an order, for as long at most.
+    pub(super) fn wait(&self, most: Duration) {
         let entrance = self.entrance();
-        if entrance.queue.len() == 0 && entrance.stop_at.is_none() {
+        if entrance.queue.len() == 0 && entrance.orders.is_empty() && entrance.stop_at.is_none() {
             // Who wakes for nothing looks and waits again.
-            drop(self.changed.wait(entrance));
+            drop(self.changed.wait_timeout(entrance, most));
         }
     }
 
@@ -102,11 +117,12 @@ pub(super) struct ClosedAtEnd<'a>(&'a Shared);
 
 impl Drop for ClosedAtEnd<'_> {
     fn drop(&mut self) {
-        let left = {
+        let (left, orders) = {
             let mut entrance = self.0.entrance();
             entrance.closed = true;
-            entrance.queue.remove(|_| true)
+            (entrance.queue.remove(|_| true), std::mem::take(&mut entrance.orders))
         };
+        orders.into_iter().for_each(|ordered| (ordered.reply)(Err(SessionError::Stopping)));
         for mut job in left {
             job.sink.event(JobEvent::Failed(JobError::Stopping));
         }

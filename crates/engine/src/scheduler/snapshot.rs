@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub running: Vec<PastInfo>,
     /// Pasts that are kept for later jobs.
     pub kept: Vec<PastInfo>,
+    /// Pasts of sessions that are in memory and idle.
+    pub held: Vec<PastInfo>,
     /// What has happened since the beginning.
     pub counters: Counters,
 }
@@ -26,7 +28,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Bytes that all pasts hold.
     pub fn bytes(&self) -> usize {
-        self.running.iter().chain(&self.kept).map(|past| past.bytes.total()).sum()
+        self.running.iter().chain(&self.kept).chain(&self.held).map(|past| past.bytes.total()).sum()
     }
 }
 

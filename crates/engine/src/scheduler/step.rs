@@ -128,6 +128,9 @@ impl Worker<'_> {
         if open == 0 {
             self.shared.count(|c| c.done += 1);
         }
+        if let Some(id) = &head.session {
+            return self.sessions.put(id, Some((tokens, cache)));
+        }
         if self.options.least_kept.is_some_and(|least| tokens.len() >= least) {
             self.kept.put(&head.owner, tokens, cache, KeptAs::Conversation);
         }

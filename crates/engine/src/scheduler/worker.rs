@@ -1,6 +1,6 @@
 //! The scheduler's thread: what it has in hand, and what it does next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use fourier_kv_model::decoder::Activations;
 use super::budget::Budget;
 use super::job::{Job, JobError, JobEvent, Owner, Sink};
 use super::kept::Kept;
+use super::session_store::SessionStore;
 use super::shared::Shared;
 use super::snapshot::{PastInfo, Snapshot};
 use super::writer::Writer;
@@ -19,12 +20,18 @@ use crate::Engine;
 /// How old what is shown may become.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
+/// How often idle sessions are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// What all answers of a job have in common.
 pub(super) struct Head {
     pub(super) owner: Owner,
+    pub(super) session: Option<String>,
     pub(super) taken: Instant,
     deadline: Option<Instant>,
     sink: RefCell<Box<dyn Sink>>,
+    /// Whether the session is busy with this job.
+    pub(super) has_session: Cell<bool>,
     /// Answers that have not ended.
     pub(super) open: RefCell<usize>,
 }
@@ -71,6 +78,7 @@ pub(super) struct Worker<'e> {
     pub(super) budget: Budget,
     pub(super) running: Vec<Running<'e>>,
     pub(super) kept: Kept,
+    pub(super) sessions: SessionStore,
     /// Those of steps; each prompt has its own.
     pub(super) activations: Activations,
     /// Bytes that prompts which are being read may come to hold, answers included.
@@ -84,9 +92,11 @@ pub(super) struct Worker<'e> {
 
 impl<'e> Worker<'e> {
     pub(super) fn new(engine: &'e Engine, shared: &'e Shared, options: SchedulerOptions, budget: Budget) -> Self {
+        let sessions = SessionStore::open(options.session_folder.clone());
         Worker {
             engine,
             shared,
+            sessions,
             options,
             budget,
             running: Vec::new(),
@@ -102,13 +112,15 @@ impl<'e> Worker<'e> {
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
         while !self.is_stopped() {
+            self.follow_orders();
             while let Some(job) = self.next_job(usize::MAX) {
                 self.read(job);
             }
             match self.running.is_empty() {
                 true => {
+                    self.sessions.park_idle(self.engine, self.options.park_after);
                     self.show();
-                    self.shared.wait();
+                    self.shared.wait(LOOK_EVERY);
                 }
                 false => self.step(),
             }
@@ -116,6 +128,7 @@ impl<'e> Worker<'e> {
         for running in std::mem::take(&mut self.running) {
             self.fail(&running.head, JobError::Stopping);
         }
+        self.sessions.park_idle(self.engine, Duration::ZERO);
         self.show();
     }
 
@@ -157,7 +170,10 @@ impl<'e> Worker<'e> {
 
     /// Drops kept pasts until there is room for `more` bytes beside all that is in hand.
     pub(super) fn keep_within_budget(&mut self, more: usize) {
-        while self.reserved() + more + self.kept.bytes() > self.budget.total && self.kept.evict() {
+        while self.reserved() + more + self.kept.bytes() + self.sessions.bytes() > self.budget.total {
+            if !self.kept.evict() && !self.sessions.make_room(self.engine) {
+                break;
+            }
             self.shared.count(|c| c.evicted += 1);
         }
     }
@@ -183,9 +199,11 @@ impl<'e> Worker<'e> {
     pub(super) fn head(&self, job: &mut Job, sink: Box<dyn Sink>) -> Rc<Head> {
         Rc::new(Head {
             owner: job.owner.clone(),
+            session: job.session.clone(),
             taken: job.taken,
             deadline: job.deadline,
             sink: RefCell::new(sink),
+            has_session: Cell::new(false),
             open: RefCell::new(job.answers),
         })
     }
@@ -196,6 +214,7 @@ impl<'e> Worker<'e> {
             return;
         }
         *head.open.borrow_mut() = 0;
+        self.empty_session(head);
         let gone = head.is_gone();
         self.shared.count(|c| if gone { c.left += 1 } else { c.timed_out += 1 });
         head.tell(JobEvent::Failed(JobError::Timeout));
@@ -204,8 +223,16 @@ impl<'e> Worker<'e> {
     /// Ends a job that cannot go on.
     pub(super) fn fail(&mut self, head: &Head, error: JobError) {
         if std::mem::take(&mut *head.open.borrow_mut()) > 0 {
+            self.empty_session(head);
             self.shared.count(|c| c.failed += 1);
             head.tell(JobEvent::Failed(error));
+        }
+    }
+
+    /// A session whose job did not end has no past: what was said comes again with the next request.
+    fn empty_session(&mut self, head: &Head) {
+        if let Some(id) = head.session.as_ref().filter(|_| head.has_session.get()) {
+            self.sessions.put(id, None);
         }
     }
 
@@ -230,6 +257,7 @@ impl<'e> Worker<'e> {
             reading: self.reading.len(),
             running: self.running.iter().map(|r| info(&r.head.owner, r.tokens.len(), r.cache.as_ref())).collect(),
             kept: self.kept.iter().map(|p| info(&p.owner, p.tokens.len(), p.cache.as_ref())).collect(),
+            held: self.sessions.held().map(|(owner, (t, c))| info(owner, t.len(), c.as_ref())).collect(),
             ..Snapshot::default()
         });
     }
