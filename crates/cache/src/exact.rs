@@ -18,6 +18,7 @@ use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::expected::PromptSize;
 use crate::kind::{CacheKind, Storage};
+use crate::park::{ParkError, SectionReader, SectionWriter, check_even, each};
 use crate::pieces::for_pieces;
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
@@ -56,6 +57,13 @@ impl<S: Element> ExactCache<S> {
                 attend_exact(workspace.isa(), q, region, Mask::None, &mut scratch.exact, state);
             });
         });
+    }
+
+    /// Reads a parked cache: of each layer and head, all tokens.
+    pub(crate) fn unpark(shape: Arc<CacheShape>, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let (count, dim, tokens) = (shape.layers * shape.kv_heads, shape.head_dim, sections.tokens());
+        let heads = each(count, |_| Tokens::unpark(dim, tokens, sections))?;
+        Ok(ExactCache { shape, heads })
     }
 
     /// The heads of a layer.
@@ -120,6 +128,11 @@ impl<S: Element> KvCache for ExactCache<S> {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        check_even(self.heads.iter().map(Tokens::len))?;
+        self.heads.iter().try_for_each(|head| head.park(out))
     }
 
     fn len(&self) -> usize {

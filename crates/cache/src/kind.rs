@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::fourier::FourierSettings;
 use crate::lowrank::{LowRankSettings, Rank};
+use crate::park::{ParkError, SectionReader};
 use crate::plan::{Plan, PlanError};
 use crate::quantised::QuantisedSettings;
 use crate::settings::{SettingsError, pairs, word};
@@ -140,6 +141,27 @@ impl CacheKind {
             CacheKind::LowRank(settings) => Ok(Box::new(LowRankCache::new(settings.clone(), context.shape.clone())?)),
         }
     }
+
+    /// Reads a cache of this kind that was parked; its plan comes with it.
+    ///
+    /// # Errors
+    /// If what is read is damaged, or nothing that a cache of this kind and shape holds.
+    pub fn unpark(
+        &self,
+        context: &CacheContext,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Box<dyn KvCache>, ParkError> {
+        let shape = context.shape.clone();
+        Ok(match self {
+            CacheKind::Evicting(settings) => Box::new(EvictingCache::unpark(settings.clone(), shape, sections)?),
+            CacheKind::Exact(Storage::Bf16) => Box::new(ExactCache::<bf16>::unpark(shape, sections)?),
+            CacheKind::Exact(Storage::F16) => Box::new(ExactCache::<f16>::unpark(shape, sections)?),
+            CacheKind::Exact(Storage::F32) => Box::new(ExactCache::<f32>::unpark(shape, sections)?),
+            CacheKind::Fourier(settings) => unpark_fourier(settings, context, sections)?,
+            CacheKind::Quantised(settings) => Box::new(QuantisedCache::unpark(settings.clone(), shape, sections)?),
+            CacheKind::LowRank(settings) => Box::new(LowRankCache::unpark(settings.clone(), shape, sections)?),
+        })
+    }
 }
 
 fn build_fourier(
@@ -161,6 +183,28 @@ fn build_fourier(
         (Storage::Bf16, _) => boxed::<bf16, f32>(settings, context, plan),
         (Storage::F16, _) => boxed::<f16, f32>(settings, context, plan),
         (Storage::F32, _) => boxed::<f32, f32>(settings, context, plan),
+    }
+}
+
+fn unpark_fourier(
+    settings: &FourierSettings,
+    context: &CacheContext,
+    sections: &mut SectionReader<'_>,
+) -> Result<Box<dyn KvCache>, ParkError> {
+    fn boxed<S: Element, C: Element>(
+        settings: &FourierSettings,
+        context: &CacheContext,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Box<dyn KvCache>, ParkError> {
+        Ok(Box::new(FourierCache::<S, C>::unpark(settings.clone(), context.clone(), sections)?))
+    }
+    match (settings.exact, settings.coefficients) {
+        (Storage::Bf16, Storage::Bf16) => boxed::<bf16, bf16>(settings, context, sections),
+        (Storage::F16, Storage::Bf16) => boxed::<f16, bf16>(settings, context, sections),
+        (Storage::F32, Storage::Bf16) => boxed::<f32, bf16>(settings, context, sections),
+        (Storage::Bf16, _) => boxed::<bf16, f32>(settings, context, sections),
+        (Storage::F16, _) => boxed::<f16, f32>(settings, context, sections),
+        (Storage::F32, _) => boxed::<f32, f32>(settings, context, sections),
     }
 }
 

@@ -14,6 +14,7 @@
 //!   is the [`Workspace`]'s and counted by nobody as memory of the past.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod bytes;
 mod error;
 mod evicting;
@@ -23,6 +24,7 @@ pub mod fourier;
 mod kind;
 mod kv_cache;
 pub mod lowrank;
+pub mod park;
 mod pieces;
 pub mod plan;
 pub mod quantised;

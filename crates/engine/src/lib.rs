@@ -23,7 +23,8 @@
 //! ```
 //!
 //! An [`Engine`] is a model with its tokenizer, its threads and the working memory they share; a [`Session`] is one
-//! sequence with its cache. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but models and plans, of terminals, or of HTTP.
+//! sequence with its cache. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but
+//! models, plans and parked sessions, of terminals, or of HTTP.
 #![forbid(unsafe_code)]
 
 mod calibrate;
@@ -31,6 +32,7 @@ mod constraint;
 mod engine;
 mod error;
 mod generate;
+mod parking;
 mod penalties;
 mod sampler;
 pub mod scheduler;

@@ -7,6 +7,10 @@ use super::eigen::eigen;
 use super::product::{product, turned};
 use crate::Workspace;
 use crate::bytes::held;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const MEAN: Tag = *b"mean";
+const DIRECTIONS: Tag = *b"dirs";
 
 /// Bytes of a number of a basis.
 pub(super) const BASIS_WIDTH: usize = size_of::<f16>();
@@ -82,6 +86,17 @@ impl Basis {
     /// The mean, `[D]`.
     pub(super) fn mean(&self) -> &[f32] {
         &self.mean
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(MEAN, &self.mean)?;
+        out.numbers(DIRECTIONS, &self.directions)
+    }
+
+    /// Reads `rank` directions of `dim`.
+    pub(super) fn unpark(dim: usize, rank: usize, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let mean = sections.numbers(MEAN, dim)?;
+        Ok(Basis { rank, mean, directions: sections.numbers(DIRECTIONS, dim * rank)? })
     }
 
     /// Heap bytes of the directions.

@@ -26,6 +26,7 @@
 mod basis;
 mod eigen;
 mod head;
+mod park;
 mod product;
 mod settings;
 mod size;
@@ -40,6 +41,7 @@ pub(crate) use size::expected_bytes;
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
+use crate::park::{ParkError, SectionWriter};
 use crate::pieces::for_pieces;
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheError, CacheKind, CacheShape, KeysAs, KvCache, KvRows, QueryRows, Workspace};
@@ -165,6 +167,10 @@ impl KvCache for LowRankCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

@@ -6,7 +6,7 @@ mod subcommands;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SourceArgs};
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
 pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 

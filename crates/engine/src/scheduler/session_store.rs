@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fourier_kv_cache::KvCache;
-use fourier_kv_cache::park::{ParkError, Parked, ToPark, park_file};
+use fourier_kv_cache::park::{ParkError, ToPark, park_file};
 
 use super::job::Owner;
 use crate::Engine;
@@ -309,7 +309,7 @@ fn write(engine: &Engine, path: &Path, tokens: &[u32], cache: &dyn KvCache) -> R
 
 fn read(engine: &Engine, path: &Path) -> Result<Past, SessionError> {
     let session = engine.unpark(path).map_err(|e| match e {
-        crate::EngineError::Parked(error) => park_error(&error),
+        crate::EngineError::Park(error) => park_error(&error),
         other => SessionError::Damaged(other.to_string()),
     })?;
     Ok(session.into_past())
