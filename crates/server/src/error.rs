@@ -105,6 +105,7 @@ impl From<JobError> for ApiError {
         let (status, code) = match &error {
             JobError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
             JobError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            JobError::Session(error) => return error.clone().into(),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "engine_error"),
         };
         ApiError::new(status, code, error.to_string())

@@ -48,12 +48,13 @@ fn text(snapshot: &Snapshot) -> String {
 fn gauges(out: &mut String, snapshot: &Snapshot) {
     let of = |pasts: &[PastInfo]| pasts.iter().map(|past| past.bytes.total()).sum::<usize>() as f64;
     let mut kinds = CacheBytes::default();
-    let all = || snapshot.running.iter().chain(&snapshot.kept);
+    let all = || snapshot.running.iter().chain(&snapshot.kept).chain(&snapshot.held);
     all().for_each(|past| kinds += past.bytes);
     let exact = all().map(|past| past.exact_bytes).sum::<usize>() as f64;
     let bytes = [
         ("{state=\"running\"}", of(&snapshot.running)),
         ("{state=\"kept\"}", of(&snapshot.kept)),
+        ("{state=\"session\"}", of(&snapshot.held)),
     ];
     metric(out, "cache_bytes", "gauge", "Bytes that pasts hold.", &bytes);
     let by_kind = [

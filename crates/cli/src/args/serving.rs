@@ -49,6 +49,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TOKENS", default_value_t = 256, help_heading = "Capacity")]
     pub(crate) keep: usize,
 
+    /// Folder that idle sessions are parked in [default: none is]
+    #[arg(long, value_name = "DIR", help_heading = "Sessions")]
+    pub(crate) session_dir: Option<PathBuf>,
+
+    /// Seconds after which an idle session is parked
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Sessions")]
+    pub(crate) park_after: u64,
+
     /// Longest answer, in tokens
     #[arg(long, value_name = "N", default_value_t = 2048, help_heading = "Limits")]
     pub(crate) max_tokens: usize,

@@ -1,6 +1,6 @@
 //! A request to serve.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fourier_kv_server::{AccessKeys, Limits};
@@ -32,6 +32,10 @@ pub(crate) struct ServeRequest {
     pub(crate) queue: usize,
     /// Shortest past that is kept, if any is.
     pub(crate) least_kept: Option<usize>,
+    /// The folder that sessions are parked in.
+    pub(crate) session_folder: Option<PathBuf>,
+    /// How long a session may be idle before that.
+    pub(crate) park_after: Duration,
     /// What one request may cost.
     pub(crate) limits: Limits,
     /// Time for what runs, at the end.
@@ -64,6 +68,8 @@ impl ServeRequest {
             parallel: args.parallel,
             queue: args.queue,
             least_kept: (args.keep > 0).then_some(args.keep),
+            session_folder: args.session_dir.clone(),
+            park_after: Duration::from_secs(args.park_after),
             limits: Limits {
                 body_bytes: bytes("--max-body", &args.max_body)?,
                 answer_tokens: args.max_tokens,

@@ -54,6 +54,8 @@ fn config(request: &ServeRequest, plan: Option<Arc<Plan>>) -> ServerConfig {
             most_running: request.parallel,
             most_queued: request.queue,
             least_kept: request.least_kept,
+            session_folder: request.session_folder.clone(),
+            park_after: request.park_after,
         },
         keys: request.keys.clone(),
         cors: request.cors.clone(),

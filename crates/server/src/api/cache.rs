@@ -22,6 +22,7 @@ pub(crate) async fn show(State(app): State<App>, Extension(asker): Extension<Ask
         "reading": snapshot.reading,
         "running": own(&snapshot.running),
         "kept": own(&snapshot.kept),
+        "sessions": own(&snapshot.held),
     }))
 }
 

@@ -36,6 +36,7 @@ pub(crate) struct ChatRequest {
     response_format: Option<ResponseFormat>,
     tools: Option<Vec<Tool>>,
     tool_choice: Option<Value>,
+    session: Option<String>,
 }
 
 /// What is told at the end of a stream.
@@ -123,7 +124,7 @@ fn understand(app: &App, request: ChatRequest) -> Result<Ask, ApiError> {
         (call, format) => call.or(format),
     };
     let prompt = prompt(app, &request.messages, &tools)?;
-    Ok(Ask { prompt, answers: request.generation.answers(limits)?, options, grammar })
+    Ok(Ask { prompt, answers: request.generation.answers(limits)?, options, grammar, session: request.session })
 }
 
 fn told_logprobs(asked: Option<bool>, top: Option<usize>) -> Result<Option<usize>, ApiError> {

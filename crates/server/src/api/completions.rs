@@ -35,6 +35,7 @@ pub(crate) struct CompletionRequest {
     echo: Option<bool>,
     suffix: Option<String>,
     best_of: Option<usize>,
+    session: Option<String>,
 }
 
 /// A text, its tokens, or a list of one of these.
@@ -100,9 +101,10 @@ fn understand(app: &App, request: CompletionRequest) -> Result<(Ask, String), Ap
         true => options.max_tokens,
         false => DEFAULT_TOKENS.min(options.max_tokens),
     };
+    let session = request.session;
     let prompt = tokens(app, request.prompt)?;
     let echo = if request.echo == Some(true) { app.engine.tokenizer().decode(&prompt, true) } else { String::new() };
-    Ok((Ask { prompt, answers, options: AnswerOptions { max_tokens, ..options }, grammar: None }, echo))
+    Ok((Ask { prompt, answers, options: AnswerOptions { max_tokens, ..options }, grammar: None, session }, echo))
 }
 
 fn tokens(app: &App, prompt: Prompt) -> Result<Vec<u32>, ApiError> {

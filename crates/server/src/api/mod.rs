@@ -8,6 +8,7 @@ pub(crate) mod health;
 mod logprobs;
 mod messages;
 pub(crate) mod models;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 mod tools;
 
@@ -27,6 +28,7 @@ struct Ask {
     answers: usize,
     options: AnswerOptions,
     grammar: Option<Grammar>,
+    session: Option<String>,
 }
 
 /// Puts it to the scheduler.
@@ -43,6 +45,7 @@ fn submit(app: &App, asker: &Asker, ask: Ask) -> Result<ReplyEvents, ApiError> {
         prompt: ask.prompt,
         answers: ask.answers,
         options: ask.options,
+        session: ask.session,
         constraints,
         taken: asker.arrived,
         deadline: Some(asker.arrived + app.config.limits.time),

@@ -243,7 +243,7 @@ function row(text, value, colour) {
 }
 
 function draw(cache) {
-  const pasts = [...cache.running.map((past) => ({ ...past, now: true })), ...cache.kept];
+  const pasts = [...cache.running.map((past) => ({ ...past, now: true })), ...cache.sessions.map((past) => ({ ...past, named: true })), ...cache.kept];
   const sum = (of) => pasts.reduce((total, past) => total + of(past), 0);
   const [held, exact] = [sum((past) => past.bytes), sum((past) => past.exact_bytes)];
   const kinds = Object.keys(KINDS).map((kind) => [kind, sum((past) => past.by_kind[kind])]);
@@ -258,7 +258,7 @@ function draw(cache) {
   );
   const shown = kinds.filter(([, count]) => count > 0);
   element("legend").replaceChildren(...shown.map(([kind, count]) => row(KINDS[kind], bytes(count), kind)));
-  const lines = pasts.map((past) => row(`${past.now ? "answering" : "kept"}, ${past.tokens} tokens`, bytes(past.bytes)));
+  const lines = pasts.map((past) => row(`${past.now ? "answering" : past.named ? "session" : "kept"}, ${past.tokens} tokens`, bytes(past.bytes)));
   element("pasts").replaceChildren(...(lines.length ? lines : [row("none", "")]));
   const share = Math.min(100, (100 * cache.bytes) / cache.budget_bytes);
   element("room").firstElementChild.style.width = `${share}%`;
