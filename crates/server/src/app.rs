@@ -16,7 +16,7 @@ use fourier_kv_engine::scheduler::{Client, Owner, Scheduler};
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::grammar::Grammars;
-use crate::{api, metrics, openapi, page};
+use crate::{api, base64, metrics, openapi, page};
 
 /// What every request is answered with. Cloning copies nothing but pointers.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ pub(crate) fn router(app: App) -> Router {
 
 /// Lets in who has a key, if keys are asked for.
 async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let Some(owner) = app.config.keys.owner(key(request.headers())) else {
+    let Some(owner) = app.config.keys.owner(key(request.headers()).as_deref()) else {
         return ApiError::unauthorized().into_response();
     };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -73,9 +73,14 @@ async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Resp
     next.run(request).await
 }
 
-fn key(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+/// The key of a request: as programs send it, or as browsers send a password; any user name will do.
+fn key(headers: &HeaderMap) -> Option<String> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| base64::decode(rest.trim()))??;
+    Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
 }
 
 /// Says which pages of other origins may ask, as the Fetch standard wants it.

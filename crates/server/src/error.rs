@@ -42,7 +42,7 @@ impl ApiError {
 
     /// A key that is missing or wrong.
     pub fn unauthorized() -> Self {
-        let message = "expected a valid API key in the header 'Authorization: Bearer KEY'";
+        let message = "expected a valid API key, as 'Authorization: Bearer KEY' or as the password of a browser";
         ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
@@ -75,7 +75,10 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // The second makes browsers ask for a password, which is how a person opens the page.
+            for way in ["Bearer", "Basic realm=\"fourier-kv: the password is an API key\", charset=\"UTF-8\""] {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(way));
+            }
         }
         response
     }

@@ -8,6 +8,7 @@
 mod access;
 mod api;
 mod app;
+mod base64;
 mod config;
 mod error;
 mod extract;

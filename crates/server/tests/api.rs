@@ -140,7 +140,13 @@ fn with_keys_nothing_but_health_answers_without_one() {
         }
     }
     assert_eq!(server.get("/health").status, 200);
-    assert_eq!(server.ask_with("GET", "/v1/models", "", &[("Authorization", "bearer key-of-alice")]).status, 200);
+    // As programs send it, and as browsers send a password: `me:key-of-alice`.
+    for right in ["bearer key-of-alice", "Basic bWU6a2V5LW9mLWFsaWNl"] {
+        assert_eq!(server.ask_with("GET", "/v1/models", "", &[("Authorization", right)]).status, 200);
+    }
+    let basic_without = server.ask_with("GET", "/", "", &[("authorization", "Basic bWU6")]);
+    basic_without.is_error(401, "invalid_api_key");
+    assert!(basic_without.head.contains("www-authenticate: basic"));
 }
 
 #[test]

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn values_are_counted_below_all_larger_bounds() {
         let mut seen = Histogram::default();
-        [0.01, 0.02, 0.3, 100.0].map(|value| seen.add(value));
+        [0.01, 0.02, 0.3, 100.0].into_iter().for_each(|value| seen.add(value));
         let counts: Vec<u64> = seen.cumulative().map(|(_, count)| count).collect();
         assert_eq!(counts, [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]);
         assert_eq!((seen.count, seen.largest), (4, 100.0));

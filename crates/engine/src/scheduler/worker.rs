@@ -18,7 +18,7 @@ use super::SchedulerOptions;
 use crate::Engine;
 
 /// How old what is shown may become.
-const SHOWN_EVERY: Duration = Duration::from_millis(100);
+const SHOWN_EVERY: Duration = Duration::from_millis(50);
 
 /// How often idle sessions are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

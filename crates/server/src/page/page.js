@@ -18,14 +18,9 @@ let attachment = null;
 /** Stops the answer that is coming. */
 let running = null;
 
-function headers() {
-  const key = element("key").value.trim();
-  return { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) };
-}
-
 /** A response, or an error that says what the server said. */
 async function ask(path, options = {}) {
-  const response = await fetch(path, { headers: headers(), ...options });
+  const response = await fetch(path, { headers: { "content-type": "application/json" }, ...options });
   if (!response.ok) {
     const body = await response.json().catch(() => null);
     throw new Error(body?.error?.message ?? `the server answered with status ${response.status}`);
@@ -242,6 +237,16 @@ function row(text, value, colour) {
   return item;
 }
 
+/** One past: what it holds, by region, beside what exact would take. */
+function pastItem(past) {
+  const what = past.now ? "answering" : past.named ? "session" : "kept";
+  const item = document.createElement("li");
+  const parts = Object.keys(KINDS).map((kind) => [kind, past.by_kind[kind]]);
+  const label = `${what}, ${past.tokens} tokens: ${bytes(past.bytes)} instead of ${bytes(past.exact_bytes)}`;
+  item.append(bar(label, parts, Math.max(past.bytes, past.exact_bytes)));
+  return item;
+}
+
 function draw(cache) {
   const pasts = [...cache.running.map((past) => ({ ...past, now: true })), ...cache.sessions.map((past) => ({ ...past, named: true })), ...cache.kept];
   const sum = (of) => pasts.reduce((total, past) => total + of(past), 0);
@@ -258,8 +263,7 @@ function draw(cache) {
   );
   const shown = kinds.filter(([, count]) => count > 0);
   element("legend").replaceChildren(...shown.map(([kind, count]) => row(KINDS[kind], bytes(count), kind)));
-  const lines = pasts.map((past) => row(`${past.now ? "answering" : past.named ? "session" : "kept"}, ${past.tokens} tokens`, bytes(past.bytes)));
-  element("pasts").replaceChildren(...(lines.length ? lines : [row("none", "")]));
+  element("pasts").replaceChildren(...(pasts.length ? pasts.map(pastItem) : [row("none", "")]));
   const share = Math.min(100, (100 * cache.bytes) / cache.budget_bytes);
   element("room").firstElementChild.style.width = `${share}%`;
   const waiting = cache.queued + cache.reading;
@@ -273,7 +277,8 @@ async function look() {
     if (model === null) {
       const { data } = await (await ask("/v1/models")).json();
       model = data[0].id;
-      element("model").textContent = `${model}, ${data[0].context_length} tokens of context, ${data[0].cache}`;
+      element("model").textContent = `${model}, ${data[0].context_length} tokens of context, ${data[0].cache.split(":")[0]} cache`;
+      element("model").title = data[0].cache;
     }
     draw(await (await ask("/v1/cache")).json());
   } catch (error) {
