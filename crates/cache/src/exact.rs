@@ -72,6 +72,23 @@ impl<S: Element> ExactCache<S> {
     }
 }
 
+impl<S: Element> ExactCache<S> {
+    /// Puts other keys, rotated, or values in place of those of one layer from token `first` on, `[G][M][D]`: to see
+    /// what an error of theirs does. `None` leaves a side as it is.
+    ///
+    /// # Panics
+    /// If there are not so many tokens.
+    pub fn replace(&mut self, layer: usize, first: usize, keys: Option<&[f32]>, values: Option<&[f32]>) {
+        let heads = self.shape.kv_heads;
+        for (head, tokens) in self.heads[layer * heads..][..heads].iter_mut().enumerate() {
+            let own = |rows: Option<&[f32]>| -> Option<Vec<f32>> {
+                rows.map(|rows| rows[head * rows.len() / heads..(head + 1) * rows.len() / heads].to_vec())
+            };
+            tokens.replace(first, own(keys).as_deref(), own(values).as_deref());
+        }
+    }
+}
+
 impl<S: Element> KvCache for ExactCache<S> {
     fn describe(&self) -> String {
         CacheKind::Exact(Storage::of::<S>()).to_string()

@@ -77,6 +77,15 @@ impl<S: Element> Tokens<S> {
         }
     }
 
+    /// Puts other numbers in place of those from token `first` on.
+    pub(crate) fn replace(&mut self, first: usize, keys: Option<&[f32]>, values: Option<&[f32]>) {
+        for (to, from) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            if let Some(from) = from {
+                store_all::<f32, S>(from, &mut to[first * self.dim..][..from.len()]);
+            }
+        }
+    }
+
     /// Takes the first `count` tokens into a store of their own.
     pub(crate) fn copy_first(&self, count: usize) -> Self {
         let length = count * self.dim;

@@ -40,6 +40,11 @@ const KINDS: &[&str] = &[
     "lowrank:rank=8",
     "lowrank:rank=8,residual=70,keys=rotated",
     "lowrank:rank=8,residual=1",
+    "spectral",
+    "spectral:8,window=70,least-middle=40",
+    "spectral:8,window=33,sink=0,least-middle=16,block=4,keys=2,values=head",
+    "spectral:8,window=64,sink=10,least-middle=50,block=8,keys=heads,values=2",
+    "spectral:8,window=1,least-middle=1,block=1",
 ];
 
 /// Caches that drop tokens, or directions of the 8 that there are, give other answers than the whole past does:
@@ -79,6 +84,9 @@ fn tolerance(name: &str) -> f64 {
         // What bf16 rounds, and directions in f16, whose errors are every token's: 8 of 2^-12 each are a number off by up to
         // 1e-3 of a row's length, about 2, and its score by a thousandth of it.
         "lowrank" => 4e-3,
+        // Errors of a coefficient of 8 bits are 0.005 of its size, and coefficients hardly larger than the numbers of
+        // the tape, about 1. They are independent: an output is a mean over some 200 tokens.
+        "spectral" => 4e-3,
         // What bf16 rounds, and roundings of half a step at most. Those are independent, their deviation is half a step
         // by the root of 3, and an output is a mean over some 200 tokens and more: an eighth of half a step is more than
         // three deviations.

@@ -12,7 +12,7 @@ use fourier_kv_testkit::parked_file::{reseal, sections};
 use proptest::prelude::*;
 
 /// Kinds with every kind of section, in sizes that forty tokens cross.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "exact:f32",
     "fourier:window=4,sink=1,harmonics=2,capacity=32,least-middle=4",
     "fourier:window=4,sink=1,harmonics=2,capacity=32,least-middle=4,band=carrier,exact=f16,coefficients=f32",
@@ -21,6 +21,7 @@ const KINDS: [&str; 8] = [
     "int3:residual=4,group=4,keys=unrotated",
     "q4_0:hadamard=on",
     "lowrank:rank=3,residual=2",
+    "spectral:3,window=4,sink=1,least-middle=4,block=4,values=2",
 ];
 
 fn build(kind: &str) -> Box<dyn KvCache> {

@@ -3,10 +3,10 @@
 use fourier_kv_kernels::element::{load_all, store_all};
 use half::{bf16, f16};
 
-use super::eigen::eigen;
-use super::product::{product, turned};
+use crate::product::{product, turned};
 use crate::Workspace;
 use crate::bytes::held;
+use crate::eigen::eigen;
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
 
 const MEAN: Tag = *b"mean";
@@ -48,7 +48,7 @@ impl Basis {
             product(workspace, &columns, &columns, rows.len() / dim, &mut block);
             gram.iter_mut().zip(&block).for_each(|(sum, x)| *sum += f64::from(*x));
         });
-        let (_, vectors) = eigen(gram, dim);
+        let (_, vectors) = eigen(&gram, dim);
         let number = |at: usize| f16::from_f64(vectors[at % rank * dim + at / rank]);
         Basis { rank, mean, directions: (0..dim * rank).map(number).collect() }
     }

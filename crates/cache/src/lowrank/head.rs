@@ -10,7 +10,7 @@ use fourier_kv_kernels::workspace::Scratch;
 use half::bf16;
 
 use super::basis::{Basis, RowsTask};
-use super::product::product;
+use crate::product::product;
 use super::settings::{LowRankSettings, STEP};
 use crate::Workspace;
 use crate::bytes::{CacheBytes, held};

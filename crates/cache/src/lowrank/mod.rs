@@ -24,10 +24,8 @@
 //! `keys=unrotated` adds one table of angles, `256 D / 2` pairs of `f32` for the whole cache.
 
 mod basis;
-mod eigen;
 mod head;
 mod park;
-mod product;
 mod settings;
 mod size;
 
