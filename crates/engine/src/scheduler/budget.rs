@@ -74,7 +74,9 @@ impl Budget {
         match &self.kind {
             CacheKind::Exact(storage) => storage.width(),
             CacheKind::Fourier(settings) => settings.exact.width(),
-            CacheKind::Evicting(_) | CacheKind::Quantised(_) | CacheKind::LowRank(_) => Storage::Bf16.width(),
+            CacheKind::Evicting(_) | CacheKind::Quantised(_) | CacheKind::LowRank(_) | CacheKind::Spectral(_) => {
+                Storage::Bf16.width()
+            }
         }
     }
 }
