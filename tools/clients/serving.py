@@ -20,11 +20,11 @@ def program():
 class Server:
     """A running `fourier-kv serve`; use it in a `with` statement."""
 
-    def __init__(self, *options, key=None, port=0):
+    def __init__(self, *options, key=None, port=0, cache=CACHE):
         command = [program(), "--json", "serve", "-m", "smollm2", "--source-order", "cache", "--port", str(port)]
         environment = {**os.environ, **({"FOURIER_KV_API_KEY": key} if key else {})}
         self.process = subprocess.Popen(
-            [*command, "--cache", CACHE, *options], stdout=subprocess.PIPE, env=environment, text=True
+            [*command, "--cache", cache, *options], stdout=subprocess.PIPE, env=environment, text=True
         )
         line = self.process.stdout.readline()
         if not line:

@@ -64,7 +64,9 @@ class Page(unittest.TestCase):
         return page.locator("#turns .assistant").last.inner_text()
 
     def test_a_conversation_with_a_file(self):
-        with Server() as server, tempfile.TemporaryDirectory() as folder:
+        # Long enough to be compressed, with settings that a model so small still understands.
+        cache = "fourier:window=800,harmonics=256,least-middle=512"
+        with Server(cache=cache) as server, tempfile.TemporaryDirectory() as folder:
             page = self.open(server)
             page.locator("summary").click()
             page.locator("#temperature").fill("0")
@@ -73,7 +75,7 @@ class Page(unittest.TestCase):
             self.say(page, "What is the capital of France?")
             self.assertIn("Paris", self.answered(page))
             report = pathlib.Path(folder, "report.txt")
-            report.write_text("".join(f"Day {i}: the harbour was calm and {i * 3} boats came in.\n" for i in range(100)))
+            report.write_text("".join(f"Day {i}: the harbour was calm and {i * 3} boats came in.\n" for i in range(130)))
             page.locator("#file").set_input_files(report)
             expect(page.locator("#attached-name")).to_contain_text("report.txt")
             page.locator("#text").fill("What is this report about?")
@@ -121,6 +123,8 @@ class Page(unittest.TestCase):
             self.assertIn("stopped", self.answered(page))
             overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             self.assertLessEqual(overflow, 0, "nothing sticks out of a phone's screen")
+            form = page.locator("#ask").bounding_box()
+            self.assertLessEqual(form["y"] + form["height"], 844, "the form is on the first screen")
             page.screenshot(path=SHOTS / "phone.png")
 
 

@@ -1,11 +1,13 @@
 //! What was typed. What it means, and whether it goes together, is for [`crate::requests`].
 
+mod chatting;
 mod options;
 mod serving;
 mod subcommands;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use chatting::ChatArgs;
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
 pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
@@ -44,6 +46,8 @@ pub(crate) struct CommonArgs {
 pub(crate) enum Command {
     /// Answer over a long text
     Run(RunArgs),
+    /// Talk with the model in the terminal, one message a line
+    Chat(ChatArgs),
     /// Show a model, and what its past takes in every cache
     Inspect(InspectArgs),
     /// Make a plan: which parts of the past a model needs exactly

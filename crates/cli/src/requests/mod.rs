@@ -1,6 +1,7 @@
 //! What was typed, understood: options checked together, defaults filled in, before any work.
 
 mod calibrate_request;
+mod chat_request;
 mod device;
 mod error;
 mod eval_request;
@@ -14,6 +15,7 @@ mod text;
 
 pub(crate) use {
     calibrate_request::CalibrateRequest,
+    chat_request::ChatRequest,
     device::{Device, Machine, threads},
     error::RequestError,
     eval_request::EvalRequest,

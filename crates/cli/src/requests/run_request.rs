@@ -58,7 +58,7 @@ pub(crate) struct SessionRequest {
 }
 
 impl SessionRequest {
-    fn new(args: &SessionArgs) -> Result<Self, RequestError> {
+    pub(super) fn new(args: &SessionArgs) -> Result<Self, RequestError> {
         args.session.as_deref().map_or(Ok(()), |path| existing_file("--session", path))?;
         args.save_session.as_deref().map_or(Ok(()), |path| check_output("--save-session", path))?;
         Ok(Self { open: args.session.clone(), save: args.save_session.clone() })
