@@ -86,8 +86,8 @@ fn key(headers: &HeaderMap) -> Option<String> {
 /// Says which pages of other origins may ask, as the Fetch standard wants it.
 async fn cross_origin(State(app): State<App>, request: Request, next: Next) -> Response {
     let allowed = request.headers().get(header::ORIGIN).and_then(|origin| allowed(&app.config.cors, origin));
-    let asks_first = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks_first =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match asks_first && allowed.is_some() {
         true => StatusCode::NO_CONTENT.into_response(),
         false => next.run(request).await,

@@ -43,9 +43,8 @@ impl Grammars {
     pub(crate) fn constraint(&self, grammar: &Grammar) -> Result<Box<dyn Constraint>, ApiError> {
         let factory = self.factory.get_or_init(|| factory(&self.engine)).as_ref();
         let factory = factory.map_err(|reason| ApiError::internal(format!("the grammars cannot be made: {reason}")))?;
-        let refused = |reason: String| {
-            ApiError::invalid("response_format", format!("the schema cannot be followed: {reason}"))
-        };
+        let refused =
+            |reason: String| ApiError::invalid("response_format", format!("the schema cannot be followed: {reason}"));
         let top = top_level(grammar).map_err(refused)?;
         let parser = factory.create_parser(top).map_err(|e| refused(e.to_string()))?;
         Ok(Box::new(Follower { matcher: Matcher::new(Ok(parser)) }))

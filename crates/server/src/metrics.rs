@@ -38,7 +38,12 @@ fn text(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     gauges(&mut out, snapshot);
     counters(&mut out, snapshot);
-    histogram(&mut out, "first_token_seconds", "From taking a request to its first token.", &snapshot.counters.first_token);
+    histogram(
+        &mut out,
+        "first_token_seconds",
+        "From taking a request to its first token.",
+        &snapshot.counters.first_token,
+    );
     histogram(&mut out, "token_gap_seconds", "Between two tokens of an answer.", &snapshot.counters.gap);
     let largest = [("", snapshot.counters.gap.largest)];
     metric(&mut out, "token_gap_seconds_max", "gauge", "The longest time between two tokens of an answer.", &largest);

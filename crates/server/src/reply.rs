@@ -72,11 +72,7 @@ impl Usage {
 }
 
 /// Waits for all answers.
-pub(crate) async fn whole(
-    mut events: ReplyEvents,
-    answers: usize,
-    usage: &mut Usage,
-) -> Result<Vec<Whole>, ApiError> {
+pub(crate) async fn whole(mut events: ReplyEvents, answers: usize, usage: &mut Usage) -> Result<Vec<Whole>, ApiError> {
     let mut all: Vec<Whole> = (0..answers).map(|_| Whole::default()).collect();
     let mut open = answers;
     while open > 0 {

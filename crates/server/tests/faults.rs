@@ -208,3 +208,62 @@ fn parking_where_the_disk_is_full_or_the_file_damaged() {
     server.post(&path("restore"), json!({})).is_error(404, "session_not_found");
     server.is_at_rest();
 }
+
+/// A disk of one megabyte, which only an administrator can have.
+#[cfg(target_os = "linux")]
+struct SmallDisk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[allow(clippy::print_stderr, reason = "says what was not shown")]
+fn a_disk_that_is_full() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("not shown: only an administrator can mount a small disk");
+        return;
+    };
+    let mut config = config();
+    config.scheduler.session_folder = Some(disk.0.path().join("sessions"));
+    let server = Server::start(config);
+    let create = || server.post("/v1/sessions", json!({})).json()["id"].as_str().unwrap().to_owned();
+    let say = |id: &str, words: usize| {
+        let mut say = completion(&"the rain and the sea ".repeat(words), 1);
+        say["session"] = id.into();
+        assert_eq!(server.post("/v1/completions", say).status, 200);
+    };
+    let (small, large) = (create(), create());
+    say(&small, 10);
+    assert_eq!(server.post(&format!("/v1/sessions/{small}/save"), json!({})).json()["state"], "parked");
+    let mut filler = std::fs::File::create(disk.0.path().join("filler")).unwrap();
+    while filler.write_all(&[1; 4096]).is_ok() {}
+    say(&large, 300);
+    server.post(&format!("/v1/sessions/{large}/save"), json!({})).is_error(507, "disk_full");
+    assert_eq!(server.get(&format!("/v1/sessions/{large}")).json()["state"], "held", "nothing is lost");
+    assert_eq!(server.post(&format!("/v1/sessions/{small}/restore"), json!({})).json()["state"], "held");
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    assert_eq!(server.post(&format!("/v1/sessions/{large}/save"), json!({})).json()["state"], "parked");
+    for id in [small, large] {
+        server.post(&format!("/v1/sessions/{id}/delete"), json!({}));
+    }
+    let left = std::fs::read_dir(disk.0.path().join("sessions/open")).unwrap().count();
+    assert_eq!(left, 0, "no half-written file stays");
+    server.is_at_rest();
+}

@@ -114,7 +114,8 @@ fn bytes(option: &'static str, text: &str) -> Result<usize, RequestError> {
         ("B", 1),
     ];
     let trimmed = text.trim();
-    let (number, unit) = UNITS.iter().find_map(|(end, unit)| Some((trimmed.strip_suffix(end)?, *unit))).unwrap_or((trimmed, 1));
+    let (number, unit) =
+        UNITS.iter().find_map(|(end, unit)| Some((trimmed.strip_suffix(end)?, *unit))).unwrap_or((trimmed, 1));
     let number: Option<f64> = number.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
     let bytes = number.map(|number| number * unit as f64).filter(|bytes| (1.0..1e15).contains(bytes));
     let expected = "a size, such as 512MB or 2GiB";

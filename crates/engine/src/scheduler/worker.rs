@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fourier_kv_cache::KvCache;
 use fourier_kv_model::decoder::Activations;
 
+use super::SchedulerOptions;
 use super::budget::Budget;
 use super::job::{Job, JobError, JobEvent, Owner, Sink};
 use super::kept::Kept;
@@ -14,7 +15,6 @@ use super::session_store::SessionStore;
 use super::shared::Shared;
 use super::snapshot::{PastInfo, Snapshot};
 use super::writer::Writer;
-use super::SchedulerOptions;
 use crate::Engine;
 
 /// How old what is shown may become.

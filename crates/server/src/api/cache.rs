@@ -10,9 +10,8 @@ use crate::app::{App, Asker};
 /// Bytes by kind and by past, beside what exact keys and values would take. Of the pasts of others only the sum is told.
 pub(crate) async fn show(State(app): State<App>, Extension(asker): Extension<Asker>) -> Json<Value> {
     let snapshot = app.scheduler.snapshot();
-    let own = |pasts: &[PastInfo]| -> Value {
-        pasts.iter().filter(|past| past.owner == asker.owner).map(object).collect()
-    };
+    let own =
+        |pasts: &[PastInfo]| -> Value { pasts.iter().filter(|past| past.owner == asker.owner).map(object).collect() };
     Json(json!({
         "cache": app.config.scheduler.cache.to_string(),
         "budget_bytes": snapshot.budget,

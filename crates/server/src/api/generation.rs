@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn numbers_outside_their_range_are_refused() {
-        for wrong in [json!({"temperature": -0.1}), json!({"temperature": 2.5}), json!({"top_p": 1.1}), json!({"top_k": -2})]
+        for wrong in
+            [json!({"temperature": -0.1}), json!({"temperature": 2.5}), json!({"top_p": 1.1}), json!({"top_k": -2})]
         {
             assert!(fields(wrong.clone()).sampling().is_err(), "{wrong}");
         }

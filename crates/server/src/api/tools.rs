@@ -60,7 +60,10 @@ impl Tools {
             return bad(format!("expected at most {MOST} tools, got {}", all.len()));
         }
         if let Some(tool) = all.iter().find(|tool| tool.kind != "function" || !is_name(&tool.function.name)) {
-            return bad(format!("expected functions named with letters, digits, _ and -, got '{}'", tool.function.name));
+            return bad(format!(
+                "expected functions named with letters, digits, _ and -, got '{}'",
+                tool.function.name
+            ));
         }
         let choice = understand(choice, &all)?;
         Ok(Tools { all, choice })
@@ -236,7 +239,8 @@ mod tests {
     fn read(answer: &str, size: usize) -> (String, Vec<String>) {
         let (mut reader, mut shown, mut calls) = (CallReader::default(), String::new(), Vec::new());
         let chars: Vec<char> = answer.chars().collect();
-        let mut parts: Vec<Part> = chars.chunks(size).flat_map(|c| reader.push(&c.iter().collect::<String>())).collect();
+        let mut parts: Vec<Part> =
+            chars.chunks(size).flat_map(|c| reader.push(&c.iter().collect::<String>())).collect();
         parts.extend(reader.finish());
         for part in parts {
             match part {
