@@ -120,6 +120,11 @@ impl Scheduler {
         self.shared.snapshot()
     }
 
+    /// Whether its thread works: not once it was stopped, or has panicked.
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_open()
+    }
+
     /// Takes no more jobs, refuses those that wait, lets what runs end for as long as `grace`, parks the sessions that are
     /// in memory, and waits for all that.
     pub fn stop(&self, grace: Duration) {

@@ -78,6 +78,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Whether the thread has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        !self.entrance().closed
+    }
+
     /// The entrance, for a moment.
     pub(super) fn entrance(&self) -> MutexGuard<'_, Entrance> {
         locked(&self.entrance)
