@@ -10,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use fourier_kv_testkit::RandomModel;
 use serde_json::Value;
 use support::models::Place;
-use support::*;
 
 /// A server, and what it said when it was ready.
 fn start(place: &Place, words: &[&str]) -> (Child, Value) {

@@ -209,7 +209,7 @@ fn parking_where_the_disk_is_full_or_the_file_damaged() {
     server.is_at_rest();
 }
 
-/// A disk of one megabyte, which only an administrator can have.
+/// A disk of four megabytes, which only an administrator can have.
 #[cfg(target_os = "linux")]
 struct SmallDisk(tempfile::TempDir);
 
@@ -218,7 +218,7 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path());
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         mounted.then_some(Self(folder))
     }
@@ -254,6 +254,8 @@ fn a_disk_that_is_full() {
     assert_eq!(server.post(&format!("/v1/sessions/{small}/save"), json!({})).json()["state"], "parked");
     let mut filler = std::fs::File::create(disk.0.path().join("filler")).unwrap();
     while filler.write_all(&[1; 4096]).is_ok() {}
+    // An open file would keep its room when it is removed.
+    drop(filler);
     say(&large, 300);
     server.post(&format!("/v1/sessions/{large}/save"), json!({})).is_error(507, "disk_full");
     assert_eq!(server.get(&format!("/v1/sessions/{large}")).json()["state"], "held", "nothing is lost");
