@@ -136,6 +136,11 @@ fn until(scheduler: &Scheduler, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
     }
 }
 
+/// Whether nothing is in hand. What is shown may be a moment old.
+fn is_at_rest(snapshot: &Snapshot) -> bool {
+    snapshot.running.is_empty() && snapshot.reading == 0 && snapshot.reserved == 0 && snapshot.queued == 0
+}
+
 fn order(scheduler: &Scheduler, owner: &str, order: SessionOrder) -> SessionReply {
     let (told, reply) = channel();
     scheduler.order(Owner(owner.into()), order, move |result| told.send(result).unwrap());
@@ -154,7 +159,7 @@ fn answers_are_those_of_prompts_alone() {
             assert_eq!(heard.finishes, [(0, Finish::Length, 24)]);
             assert_eq!(heard.texts, [alone(&engine, cache, prompt, 24)], "{cache}, {} tokens", prompt.len());
         }
-        let end = until(&scheduler, |s| s.running.is_empty());
+        let end = until(&scheduler, is_at_rest);
         assert_eq!((end.bytes(), end.reserved, end.queued), (0, 0, 0));
         assert_eq!((end.counters.done, end.counters.generated_tokens), (12, 12 * 24));
         let most = 12 * 24;
@@ -187,7 +192,7 @@ fn pasts_never_hold_more_than_the_budget() {
             });
         }
         assert!(bytes > 0 && bytes <= budget && reserved <= budget, "{cache}: {bytes}, {reserved} of {budget}");
-        assert_eq!(until(&scheduler, |s| s.running.is_empty()).bytes(), 0, "{cache}");
+        assert_eq!(until(&scheduler, is_at_rest).bytes(), 0, "{cache}");
     }
 }
 
@@ -244,7 +249,7 @@ fn a_full_queue_refuses_and_says_when_to_come_back() {
     for asked in waiting {
         assert_eq!(asked.all().finishes.len(), 1);
     }
-    let end = until(&scheduler, |s| s.running.is_empty());
+    let end = until(&scheduler, is_at_rest);
     assert_eq!((end.counters.left, end.counters.refused_full, end.bytes()), (1, 1, 0));
 }
 
@@ -259,7 +264,7 @@ fn who_leaves_is_forgotten_whatever_happens_then() {
         asked.gone.store(true, Ordering::SeqCst);
     }
     assert_eq!(stays.all().texts, [alone(&engine, SMALL, &prompt(3, 40), 8)]);
-    let end = until(&scheduler, |s| s.running.is_empty() && s.counters.left == 3);
+    let end = until(&scheduler, |s| is_at_rest(s) && s.counters.left == 3);
     assert_eq!((end.bytes(), end.reserved), (0, 0));
 }
 
@@ -276,7 +281,7 @@ fn deadlines_end_what_runs_and_what_waits() {
     for asked in [late(), late()] {
         assert_eq!(asked.all().failed, Some(JobError::Timeout));
     }
-    assert_eq!(until(&scheduler, |s| s.counters.timed_out == 2).bytes(), 0);
+    assert_eq!(until(&scheduler, |s| is_at_rest(s) && s.counters.timed_out == 2).bytes(), 0);
 }
 
 #[test]
@@ -323,7 +328,7 @@ fn kept_pasts_give_way() {
     for i in 0..6 {
         assert_eq!(ask(&scheduler, prompt(i, 900), 10).all().finishes.len(), 1);
     }
-    let end = until(&scheduler, |s| s.running.is_empty());
+    let end = until(&scheduler, is_at_rest);
     assert!(end.bytes() <= budget && !end.kept.is_empty() && end.counters.evicted >= 3, "{end:?}");
 }
 
@@ -446,7 +451,7 @@ fn idle_sessions_make_room() {
         order(&scheduler, "one", SessionOrder::Create(id.clone())).unwrap();
         assert_eq!(say(&scheduler, &id, prompt(i, 700), 1).failed, None);
     }
-    let end = until(&scheduler, |s| s.running.is_empty());
+    let end = until(&scheduler, is_at_rest);
     assert!(end.bytes() <= budget);
     let places: Vec<SessionPlace> =
         order(&scheduler, "one", SessionOrder::List).unwrap().iter().map(|s| s.place).collect();
