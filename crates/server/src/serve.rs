@@ -1,6 +1,5 @@
 //! From a listener to its end.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,9 +73,8 @@ async fn until(stop: impl Fn() -> bool) {
 }
 
 /// Ready some time after `end`: a connection that nobody reads must not keep the program alive.
-fn after(end: tokio::sync::oneshot::Receiver<()>) -> impl Future<Output = ()> {
-    async move {
-        let _ = end.await;
-        tokio::time::sleep(LAST_WORDS).await;
-    }
+async fn after(end: tokio::sync::oneshot::Receiver<()>) {
+    // Whoever was to tell has gone: that is an end, too.
+    let _ = end.await;
+    tokio::time::sleep(LAST_WORDS).await;
 }
