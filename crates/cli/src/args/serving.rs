@@ -29,7 +29,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub(crate) api_key_file: Option<PathBuf>,
 
-    /// Origin whose pages may ask, such as https://example.org; `*` for all (may be repeated)
+    /// Origin whose pages may ask, such as `https://example.org`; `*` for all (may be repeated)
     #[arg(long, value_name = "ORIGIN", help_heading = "Network")]
     pub(crate) cors: Vec<String>,
 
