@@ -14,7 +14,7 @@ mod serve_request;
 mod text;
 
 pub(crate) use {
-    calibrate_request::CalibrateRequest,
+    calibrate_request::{CalibrateRequest, Work},
     chat_request::ChatRequest,
     device::{Device, Machine, threads},
     error::RequestError,
