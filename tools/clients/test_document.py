@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from serving import Server
@@ -16,7 +17,9 @@ class Document(unittest.TestCase):
                 str(program), "run", f"{server.url}/openapi.json", "--checks", "not_a_server_error",
                 "--max-examples", "12", "--generation-deterministic", "--request-timeout", "120",
             ]  # fmt: skip
-            run = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+            # It keeps notes where it runs.
+            with tempfile.TemporaryDirectory() as folder:
+                run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
             self.assertEqual(run.returncode, 0, run.stdout[-4000:] + run.stderr[-2000:])
             self.assertEqual(server.metric("fourier_kv_answers_running"), 0)
 
