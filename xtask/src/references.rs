@@ -1,5 +1,5 @@
-//! The independent references: Python scripts with checks of their own, run in a virtual
-//! environment below the target folder.
+//! The independent references, and the clients of the server: Python scripts with checks of their own, run in a
+//! virtual environment below the target folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::steps::{Failed, in_folder, run as step, say, target, works};
 /// What the references need.
 const REQUIREMENTS: &str = "tools/requirements.txt";
 /// Folders of scripts with their checks.
-const FOLDERS: [&str; 2] = ["tools/goldens", "bench/peers"];
+const FOLDERS: [&str; 3] = ["tools/goldens", "bench/peers", "tools/clients"];
 
 /// Runs the checks of every folder that is there.
 pub(crate) fn check(root: &Path) -> Result<(), Failed> {

@@ -71,7 +71,13 @@ fn the_prompt_phase_peaks_at_one_exact_layer() {
     let shape = fourier_kv_cache::CacheShape { layers: 8, ..shape() };
     let context = fourier_kv_cache::CacheContext::uniform(shape.clone());
     let (tape, ws) = (Tape::new(shape.clone(), "peak"), workspace());
-    for kind in ["fourier:window=64,harmonics=16,least-middle=64", "int4:residual=64", "q8_0", "lowrank:residual=64", "spectral:window=64,least-middle=64"] {
+    for kind in [
+        "fourier:window=64,harmonics=16,least-middle=64",
+        "int4:residual=64",
+        "q8_0",
+        "lowrank:residual=64",
+        "spectral:window=64,least-middle=64",
+    ] {
         let mut cache = kind.parse::<CacheKind>().unwrap().build(&context, None).unwrap();
         let prompt = 2_000;
         let mut peak = 0;

@@ -22,7 +22,9 @@ fn context(shape: &CacheShape) -> CacheContext {
     let mut grams = Vec::new();
     for head in 0..shape.layers * shape.kv_heads {
         let w: Vec<f32> = (0..dim * dim).map(|i| seeded("projection", head * 1000 + i) as f32).collect();
-        grams.extend((0..dim * dim).map(|at| -> f32 { (0..dim).map(|k| w[k * dim + at / dim] * w[k * dim + at % dim]).sum() }));
+        grams.extend(
+            (0..dim * dim).map(|at| -> f32 { (0..dim).map(|k| w[k * dim + at / dim] * w[k * dim + at % dim]).sum() }),
+        );
     }
     CacheContext::new(shape.clone(), grams)
 }

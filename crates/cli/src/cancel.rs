@@ -26,6 +26,11 @@ impl Cancel {
         Ok(cancel)
     }
 
+    /// Takes the request back, once it has been followed: the next Ctrl-C is a first one again.
+    pub(crate) fn lower(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
     /// Whether the work should end now.
     pub(crate) fn is_raised(&self) -> bool {
         self.0.load(Ordering::SeqCst)

@@ -21,6 +21,8 @@ pub(crate) struct Environment {
     pub(crate) hub_token: Option<String>,
     /// `FOURIER_KV_SOURCES`: where models come from, in order.
     pub(crate) sources: Option<String>,
+    /// `FOURIER_KV_API_KEY`: a key that requests to the server must have.
+    pub(crate) api_key: Option<String>,
     /// `FOURIER_KV_LOG`: which log lines are shown.
     pub(crate) log: Option<String>,
     /// Whether somebody watches the error stream (progress bars are drawn only then).
@@ -39,6 +41,7 @@ impl Environment {
             hub: hub_address(text("HF_ENDPOINT")),
             hub_token: text("HF_TOKEN"),
             sources: text("FOURIER_KV_SOURCES"),
+            api_key: text("FOURIER_KV_API_KEY"),
             log: text("FOURIER_KV_LOG"),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             program_folders: std::env::split_paths(&path).collect(),

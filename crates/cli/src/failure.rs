@@ -8,6 +8,7 @@ use fourier_kv_engine::EngineError;
 use fourier_kv_engine::cache::plan::PlanError;
 use fourier_kv_engine::model::error::ModelError;
 use fourier_kv_eval::evaluate::EvaluationError;
+use fourier_kv_server::ServeError;
 
 use crate::cancel::EXIT_INTERRUPTED;
 use crate::doctor::DoctorError;
@@ -59,6 +60,17 @@ pub(crate) enum Failure {
     /// Standard output cannot be written.
     #[error("cannot write the result: {0}")]
     Output(io::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {at}: {source}")]
+    Listen {
+        /// Host and port.
+        at: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The server ended.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Ctrl-C cannot be caught.
     #[error("cannot watch for Ctrl-C: {0}")]
     CtrlC(#[from] ctrlc::Error),
@@ -82,6 +94,8 @@ impl Failure {
             | Self::Doctor(_)
             | Self::Evaluation(_)
             | Self::Output(_)
+            | Self::Listen { .. }
+            | Self::Serve(_)
             | Self::CtrlC(_) => EXIT_FAILED,
         }
     }

@@ -9,6 +9,7 @@
 mod args;
 mod calibrate;
 mod cancel;
+mod chat;
 mod doctor;
 mod environment;
 mod evaluate;
@@ -26,6 +27,7 @@ mod pull;
 mod requests;
 mod resident;
 mod run;
+mod serve;
 mod session;
 mod usage;
 
@@ -67,9 +69,11 @@ fn start(cli: &Cli, output: Output) -> Result<Session, Failure> {
 fn run(command: &Command, session: &Session) -> Result<Ending, Failure> {
     match command {
         Command::Run(args) => return run::run(args, session),
+        Command::Chat(args) => return chat::chat(args, session),
         Command::Inspect(args) => inspect::inspect(args, session)?,
         Command::Calibrate(args) => calibrate::calibrate(args, session)?,
         Command::Eval(args) => return evaluate::evaluate(args, session),
+        Command::Serve(args) => serve::serve(args, session)?,
         Command::Pull(args) => pull(args, session)?,
         Command::Doctor(args) => doctor(args, session)?,
     }

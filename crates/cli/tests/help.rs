@@ -33,6 +33,16 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_chat() {
+    assert_golden("chat", &["chat"]);
+}
+
+#[test]
+fn help_of_serve() {
+    assert_golden("serve", &["serve"]);
+}
+
+#[test]
 fn help_of_inspect() {
     assert_golden("inspect", &["inspect"]);
 }

@@ -134,8 +134,20 @@ impl Engine {
     /// # Errors
     /// If the model has no chat template, or the template refuses the conversation.
     pub fn chat_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+        self.chat_prompt_with(messages, &serde_json::Map::new())
+    }
+
+    /// The same, with further variables that the template may look at, such as `tools`.
+    ///
+    /// # Errors
+    /// As [`Engine::chat_prompt`].
+    pub fn chat_prompt_with(
+        &self,
+        messages: &[Message],
+        extra: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<u32>, EngineError> {
         let template = self.chat.as_ref().ok_or(EngineError::NoChatTemplate)?;
-        let text = template.render(messages, true, &serde_json::Map::new())?;
+        let text = template.render(messages, true, extra)?;
         // Templates write the beginning-of-sequence token themselves where the model wants it.
         Ok(self.tokenizer.encode(&text, EncodeOptions { add_bos: false, parse_special: true })?)
     }

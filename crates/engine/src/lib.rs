@@ -23,20 +23,25 @@
 //! ```
 //!
 //! An [`Engine`] is a model with its tokenizer, its threads and the working memory they share; a [`Session`] is one
-//! sequence with its cache. Nothing here knows of files but models, plans and parked sessions, of terminals, or of HTTP.
+//! sequence with its cache. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but
+//! models, plans and parked sessions, of terminals, or of HTTP.
 #![forbid(unsafe_code)]
 
 mod calibrate;
+mod constraint;
 mod engine;
 mod error;
 mod generate;
 mod harm;
 mod parking;
+mod penalties;
 mod sampler;
+pub mod scheduler;
 mod session;
 mod stop;
 
 pub use calibrate::{CalibrateOptions, calibrate, calibrate_shares};
+pub use constraint::Constraint;
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use fourier_kv_cache as cache;
@@ -45,5 +50,6 @@ pub use fourier_kv_model as model;
 pub use fourier_kv_model::chat::Message;
 pub use generate::{Event, Finish, GenerateOptions, Generation};
 pub use harm::{HarmOptions, measure_shares};
+pub use penalties::Penalties;
 pub use sampler::{Sampler, SamplerError, Sampling};
 pub use session::Session;

@@ -6,7 +6,7 @@ pub enum Sampling {
     /// The most probable one; of equals, that with the lower id.
     Greedy,
     /// At random. First only the `top_k` most probable are kept (0: all), then, of those and at this temperature, the
-    /// most probable whose probabilities add up to `top_p`.
+    /// most probable whose probabilities add up to `top_p`, of these those at least `min_p` times as probable as the first.
     Random {
         /// What logits are divided by, above 0.
         temperature: f32,
@@ -14,6 +14,8 @@ pub enum Sampling {
         top_k: usize,
         /// Probability kept, above 0 and up to 1.
         top_p: f32,
+        /// Share of the first one's probability, from 0 (all) up to 1.
+        min_p: f32,
         /// Seed: the same seed and logits give the same tokens.
         seed: u64,
     },
@@ -53,7 +55,7 @@ impl Sampler {
     /// If a setting is out of range.
     pub fn new(sampling: Sampling) -> Result<Self, SamplerError> {
         let mut state = 0;
-        if let Sampling::Random { temperature, top_p, seed, .. } = sampling {
+        if let Sampling::Random { temperature, top_p, min_p, seed, .. } = sampling {
             state = seed;
             if !(temperature > 0.0 && temperature.is_finite()) {
                 let expected = "above 0 (greedy choice is a setting of its own)";
@@ -61,6 +63,9 @@ impl Sampler {
             }
             if !(top_p > 0.0 && top_p <= 1.0) {
                 return Err(SamplerError::Setting { what: "top-p", expected: "above 0 and up to 1", got: top_p });
+            }
+            if !(0.0..=1.0).contains(&min_p) {
+                return Err(SamplerError::Setting { what: "min-p", expected: "from 0 to 1", got: min_p });
             }
         }
         Ok(Sampler { sampling, state, candidates: Vec::new() })
@@ -73,33 +78,42 @@ impl Sampler {
     pub fn choose(&mut self, logits: &[f32]) -> Result<u32, SamplerError> {
         match self.sampling {
             Sampling::Greedy => greedy(logits),
-            Sampling::Random { temperature, top_k, top_p, .. } => {
-                self.rank(logits, top_k);
-                let best = self.candidates.first().ok_or(SamplerError::NoLogits)?.1;
-                for (_, x) in &mut self.candidates {
-                    *x = ((*x - best) / temperature).exp();
-                }
-                self.keep_probable(top_p);
+            Sampling::Random { temperature, top_k, top_p, min_p, .. } => {
+                self.weigh(logits, temperature)?;
+                self.keep_largest(top_k);
+                self.keep_probable(top_p, min_p);
                 Ok(self.draw())
             }
         }
     }
 
-    /// The finite logits, largest first, at most `top_k` of them.
-    fn rank(&mut self, logits: &[f32], top_k: usize) {
+    /// The tokens with finite logits, each with its probability's multiple of the largest one's.
+    fn weigh(&mut self, logits: &[f32], temperature: f32) -> Result<(), SamplerError> {
         self.candidates.clear();
         self.candidates.extend((0u32..).zip(logits.iter().copied()).filter(|(_, x)| x.is_finite()));
-        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if top_k > 0 && top_k < self.candidates.len() {
-            self.candidates.select_nth_unstable_by(top_k - 1, order);
-            self.candidates.truncate(top_k);
+        let best = self.candidates.iter().map(|(_, x)| *x).reduce(f32::max).ok_or(SamplerError::NoLogits)?;
+        for (_, x) in &mut self.candidates {
+            *x = ((*x - best) / temperature).exp();
         }
-        self.candidates.sort_unstable_by(order);
+        Ok(())
     }
 
-    /// Keeps the shortest run of candidates whose weights add up to `top_p` of all.
-    fn keep_probable(&mut self, top_p: f32) {
+    /// The `top_k` most probable.
+    fn keep_largest(&mut self, top_k: usize) {
+        if top_k > 0 && top_k < self.candidates.len() {
+            self.candidates.select_nth_unstable_by(top_k - 1, falling);
+            self.candidates.truncate(top_k);
+        }
+    }
+
+    /// Those at least `min_p` times as probable as the first, of the shortest run of candidates whose weights add up to
+    /// `top_p` of all.
+    fn keep_probable(&mut self, top_p: f32, min_p: f32) {
         let total: f32 = self.candidates.iter().map(|(_, w)| w).sum();
+        // Candidates as light as this can together not be missed; without them there is little to sort.
+        let light = (1.0 - top_p) * total / self.candidates.len() as f32 * 0.5;
+        self.candidates.retain(|&(_, w)| w >= light.max(min_p));
+        self.candidates.sort_unstable_by(falling);
         let mut sum = 0.0;
         let enough = self.candidates.iter().position(|(_, w)| {
             sum += w;
@@ -130,6 +144,11 @@ impl Sampler {
     }
 }
 
+/// The heavier first; of equals, that with the lower id.
+fn falling(a: &(u32, f32), b: &(u32, f32)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
 fn greedy(logits: &[f32]) -> Result<u32, SamplerError> {
     let finite = (0u32..).zip(logits).filter(|(_, x)| x.is_finite());
     let best = finite.fold(None, |best: Option<(u32, f32)>, (i, &x)| match best {
@@ -144,7 +163,7 @@ mod tests {
     use super::*;
 
     fn random(temperature: f32, top_k: usize, top_p: f32, seed: u64) -> Sampler {
-        Sampler::new(Sampling::Random { temperature, top_k, top_p, seed }).unwrap()
+        Sampler::new(Sampling::Random { temperature, top_k, top_p, min_p: 0.0, seed }).unwrap()
     }
 
     #[test]
@@ -196,10 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn improbable_tokens_are_left_out() {
+        let logits = [5.0, 4.0, 3.0, 2.0];
+        // exp(-1) is 0.37, exp(-2) is 0.14.
+        for (min_p, allowed) in [(0.0, 4), (0.1, 3), (0.2, 2), (0.5, 1), (1.0, 1)] {
+            let sampling = Sampling::Random { temperature: 1.0, top_k: 0, top_p: 1.0, min_p, seed: 5 };
+            let mut sampler = Sampler::new(sampling).unwrap();
+            let most = (0..2_000).map(|_| sampler.choose(&logits).unwrap()).max().unwrap();
+            assert_eq!(most + 1, allowed, "min-p {min_p}");
+        }
+        let sampling = Sampling::Random { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 1.5, seed: 5 };
+        assert!(matches!(Sampler::new(sampling), Err(SamplerError::Setting { what: "min-p", .. })));
+    }
+
+    #[test]
     fn settings_out_of_range_are_refused() {
         for (temperature, top_p) in [(0.0, 1.0), (-1.0, 1.0), (f32::NAN, 1.0), (1.0, 0.0), (1.0, 1.1), (1.0, f32::NAN)]
         {
-            let sampling = Sampling::Random { temperature, top_k: 0, top_p, seed: 0 };
+            let sampling = Sampling::Random { temperature, top_k: 0, top_p, min_p: 0.0, seed: 0 };
             assert!(matches!(Sampler::new(sampling), Err(SamplerError::Setting { .. })), "{sampling:?}");
         }
     }

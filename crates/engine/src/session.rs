@@ -43,6 +43,11 @@ impl<'e> Session<'e> {
         Session::resume(self.engine, cache, self.tokens.clone())
     }
 
+    /// Its tokens and its cache.
+    pub(crate) fn into_past(self) -> (Vec<u32>, Box<dyn KvCache>) {
+        (self.tokens, self.cache)
+    }
+
     /// The engine that it is a sequence of.
     pub(crate) fn engine(&self) -> &'e Engine {
         self.engine

@@ -97,8 +97,8 @@ fn steps_allocate_nothing() {
             assert_eq!(in_steps(&engine, cache, 90, 150), 0, "{cache} of {}", model.family);
             for sampling in [
                 Sampling::Greedy,
-                Sampling::Random { temperature: 1.3, top_k: 0, top_p: 1.0, seed: 1 },
-                Sampling::Random { temperature: 0.9, top_k: 20, top_p: 0.9, seed: 2 },
+                Sampling::Random { temperature: 1.3, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 1 },
+                Sampling::Random { temperature: 0.9, top_k: 20, top_p: 0.9, min_p: 0.0, seed: 2 },
             ] {
                 assert_eq!(in_answer(&engine, cache, 90, sampling), 0, "{cache} of {}: {sampling:?}", model.family);
             }
@@ -113,6 +113,6 @@ fn steps_allocate_nothing() {
     for cache in ["exact", "fourier:window=60,least-middle=64,harmonics=32,capacity=1000", "fourier"] {
         assert_eq!(in_steps(&engine, cache, 300, 80), 0, "{cache} of SmolLM2");
     }
-    let sampling = Sampling::Random { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 3 };
+    let sampling = Sampling::Random { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.0, seed: 3 };
     assert_eq!(in_answer(&engine, "fourier:window=60,least-middle=64,harmonics=32,capacity=1000", 300, sampling), 0);
 }

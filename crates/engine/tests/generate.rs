@@ -107,7 +107,7 @@ fn prompts_that_cannot_be_are_refused_and_harm_nothing() {
     let long = vec![1; 256];
     assert!(matches!(go(&long, &options(5)), Err(EngineError::PromptTooLong { tokens: 256, context: 256 })));
     assert!(matches!(go(&[96], &options(5)), Err(EngineError::Forward(ForwardError::Token { .. }))));
-    let hot = Sampling::Random { temperature: -1.0, top_k: 0, top_p: 1.0, seed: 0 };
+    let hot = Sampling::Random { temperature: -1.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 0 };
     assert!(matches!(go(&[1], &GenerateOptions { sampling: hot, ..options(5) }), Err(EngineError::Sampler(_))));
     assert_eq!(go(&[1], &options(5)).unwrap(), 5);
 }
@@ -116,7 +116,7 @@ fn prompts_that_cannot_be_are_refused_and_harm_nothing() {
 fn answers_do_not_depend_on_the_run_and_seeds_decide() {
     let engine = engine();
     let sampled = |seed| {
-        let sampling = Sampling::Random { temperature: 1.5, top_k: 40, top_p: 0.95, seed };
+        let sampling = Sampling::Random { temperature: 1.5, top_k: 40, top_p: 0.95, min_p: 0.0, seed };
         ask(&engine, &GenerateOptions { sampling, ..options(30) }).tokens
     };
     assert_eq!(sampled(1), sampled(1));

@@ -48,12 +48,15 @@ pub struct Message {
     pub role: String,
     /// What is said.
     pub content: String,
+    /// What some templates look at besides: `tool_calls`, `name`.
+    #[serde(flatten)]
+    pub more: Map<String, serde_json::Value>,
 }
 
 impl Message {
     /// A message of that role.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
-        Message { role: role.into(), content: content.into() }
+        Message { role: role.into(), content: content.into(), more: Map::new() }
     }
 }
 
@@ -133,6 +136,12 @@ impl ChatTemplate {
     pub fn with_clock(mut self, now: SystemTime) -> ChatTemplate {
         self.clock = Some(now);
         self
+    }
+
+    /// Whether the template looks at a variable of this name, such as `tools`: its source has the word.
+    pub fn mentions(&self, name: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        self.source.split(|c| !is_part(c)).any(|word| word == name)
     }
 
     /// The prompt for a conversation. `add_generation_prompt` opens the model's turn. `extra` are

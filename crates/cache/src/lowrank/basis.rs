@@ -3,11 +3,11 @@
 use fourier_kv_kernels::element::{load_all, store_all};
 use half::{bf16, f16};
 
-use crate::product::{product, turned};
 use crate::Workspace;
 use crate::bytes::held;
 use crate::eigen::eigen;
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+use crate::product::{product, turned};
 
 const MEAN: Tag = *b"mean";
 const DIRECTIONS: Tag = *b"dirs";

@@ -10,11 +10,11 @@ use fourier_kv_kernels::workspace::Scratch;
 use half::bf16;
 
 use super::basis::{Basis, RowsTask};
-use crate::product::product;
 use super::settings::{LowRankSettings, STEP};
 use crate::Workspace;
 use crate::bytes::{CacheBytes, held};
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+use crate::product::product;
 use crate::rotary::{Rotary, Way};
 use crate::tokens::{Tokens, growth};
 

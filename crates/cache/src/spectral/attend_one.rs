@@ -196,11 +196,8 @@ impl<'a> Attention<'a> {
         for tile in 0..side.tiles.count() {
             let heads = self.query_heads(side, tile);
             let count = self.streams[VALUES].counts[tile];
-            let weights = Weights {
-                weights: &weights[heads.start * block..heads.end * block],
-                cosines: &self.cosines,
-                block,
-            };
+            let weights =
+                Weights { weights: &weights[heads.start * block..heads.end * block], cosines: &self.cosines, block };
             add_outputs(
                 workspace.isa(),
                 weights,

@@ -82,7 +82,11 @@ impl Coded {
         let needed = (self.blocks + blocks).div_ceil(LANES);
         let held = self.codes.len() / self.room;
         if needed > held && needed * self.room > self.codes.capacity() {
-            let more = if held == 0 { needed } else { (needed - held).max(growth(self.tokens()).div_ceil(self.block() * LANES)) };
+            let more = if held == 0 {
+                needed
+            } else {
+                (needed - held).max(growth(self.tokens()).div_ceil(self.block() * LANES))
+            };
             self.codes.reserve_exact(more * self.room);
         }
         self.codes.resize(needed.max(held) * self.room, [0; LANES]);

@@ -25,8 +25,7 @@ pub(super) struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     pub(super) fn new(side: &'a Side, stream: &'a Stream, workspace: &Workspace) -> Self {
         let tiles = 0..side.tiles.count();
-        let forward =
-            tiles.map(|t| dual(&side.directions(t), side.tiles.channels(t).len(), workspace)).collect();
+        let forward = tiles.map(|t| dual(&side.directions(t), side.tiles.channels(t).len(), workspace)).collect();
         let weights = stream.sizes.iter().map(|x| x * x).collect();
         Encoder { side, stream, cosines: cosines(side.block()), forward, weights }
     }

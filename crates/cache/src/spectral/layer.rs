@@ -52,14 +52,7 @@ pub(super) struct Layer {
 impl Layer {
     pub(super) fn new(index: usize, shape: &CacheShape) -> Self {
         let tokens = || (0..shape.kv_heads).map(|_| Tokens::new(shape.head_dim)).collect();
-        Layer {
-            sealed: false,
-            index,
-            energy: QueryEnergy::new(shape),
-            sinks: tokens(),
-            coded: None,
-            tails: tokens(),
-        }
+        Layer { sealed: false, index, energy: QueryEnergy::new(shape), sinks: tokens(), coded: None, tails: tokens() }
     }
 
     /// Its number.

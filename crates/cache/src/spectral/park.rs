@@ -21,7 +21,8 @@ impl SpectralCache {
         let shares = self.shared.shares.as_deref();
         out.counts(PLAN, &[shares.map_or(0, |shares| shares.rates.len())])?;
         if let Some(shares) = shares {
-            let numbers: Vec<f64> = shares.rates.iter().chain(shares.bits.iter().flatten().flatten()).copied().collect();
+            let numbers: Vec<f64> =
+                shares.rates.iter().chain(shares.bits.iter().flatten().flatten()).copied().collect();
             out.numbers(SHARES, &numbers)?;
         }
         self.layers.iter().try_for_each(|layer| layer.park(out))

@@ -136,7 +136,9 @@ mod tests {
             .iter()
             .flat_map(|s| codes.iter().map(|&c| (s.weight * f64::from(s.sizes.size(c)).powi(2), 0)))
             .collect();
-        let gain = |(energy, k): &(f64, usize)| if *k < MAX_BITS { energy * (DISTORTION[*k] - DISTORTION[k + 1]) } else { 0.0 };
+        let gain = |(energy, k): &(f64, usize)| {
+            if *k < MAX_BITS { energy * (DISTORTION[*k] - DISTORTION[k + 1]) } else { 0.0 }
+        };
         for _ in 0..bits {
             let best = (0..all.len()).max_by(|&a, &b| gain(&all[a]).total_cmp(&gain(&all[b]))).unwrap();
             all[best].1 += 1;

@@ -48,7 +48,8 @@ impl Span {
     /// Dims of each head, in whole pairs and dividing its dims evenly, and heads that one transform goes over.
     pub(super) fn sizes(self, shape: &CacheShape) -> (usize, usize) {
         let (dim, half) = (shape.head_dim, shape.head_dim / 2);
-        let divisor = |most: usize, of: usize| (1..=most.clamp(1, of)).rev().find(|n| of.is_multiple_of(*n)).unwrap_or(1);
+        let divisor =
+            |most: usize, of: usize| (1..=most.clamp(1, of)).rev().find(|n| of.is_multiple_of(*n)).unwrap_or(1);
         match self {
             Span::Dims(dims) => (2 * divisor(dims / 2, half), 1),
             Span::Head => (dim, 1),
@@ -186,14 +187,7 @@ impl fmt::Display for SpectralSettings {
         write!(
             f,
             "bits={},sink={},window={},block={},keys={},values={},least-middle={},balance={}",
-            self.bits,
-            self.sink,
-            self.window,
-            self.block,
-            self.keys,
-            self.values,
-            self.least_middle,
-            self.balance
+            self.bits, self.sink, self.window, self.block, self.keys, self.values, self.least_middle, self.balance
         )
     }
 }

@@ -72,7 +72,9 @@ impl Shares {
             }
             () if self.bits.len() != self.rates.len() => Err(format!("shares for {} rates", self.bits.len())),
             () if self.bits.iter().any(|b| b.len() != layers) => Err(format!("shares not of {layers} layers")),
-            () if !self.bits.iter().flatten().flatten().all(sane) => Err("shares that are no numbers of bits".to_owned()),
+            () if !self.bits.iter().flatten().flatten().all(sane) => {
+                Err("shares that are no numbers of bits".to_owned())
+            }
             () => Ok(()),
         }
     }

@@ -175,7 +175,11 @@ impl Side {
 
     /// Heap bytes.
     pub(super) fn bytes(&self) -> usize {
-        held(&self.mean) + held(&self.kept) + held(&self.table) + held(&self.units) + held(&self.codes)
+        held(&self.mean)
+            + held(&self.kept)
+            + held(&self.table)
+            + held(&self.units)
+            + held(&self.codes)
             + size_of::<Tiles>()
             + 2 * size_of::<usize>()
             + self.tiles.bytes()

@@ -2,7 +2,7 @@
 //! content.
 
 use super::layer::Layer;
-use super::settings::{SpectralSettings, Span};
+use super::settings::{Span, SpectralSettings};
 use super::shares::Shares;
 use super::tiles::Tiles;
 use super::{LANES, shared_bytes};

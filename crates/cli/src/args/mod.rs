@@ -1,11 +1,15 @@
 //! What was typed. What it means, and whether it goes together, is for [`crate::requests`].
 
+mod chatting;
 mod options;
+mod serving;
 mod subcommands;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use chatting::ChatArgs;
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
+pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.
@@ -42,12 +46,16 @@ pub(crate) struct CommonArgs {
 pub(crate) enum Command {
     /// Answer over a long text
     Run(RunArgs),
+    /// Talk with the model in the terminal, one message a line
+    Chat(ChatArgs),
     /// Show a model, and what its past takes in every cache
     Inspect(InspectArgs),
     /// Make a plan: which parts of the past a model needs exactly
     Calibrate(CalibrateArgs),
     /// Measure quality against bytes: caches, by tasks
     Eval(EvalArgs),
+    /// Serve the model over HTTP: OpenAI's API, and a page
+    Serve(ServeArgs),
     /// Fetch a model and check it
     Pull(PullArgs),
     /// Show what this machine has and what would be used

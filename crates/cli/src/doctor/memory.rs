@@ -13,7 +13,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Asks the system; `None` where it does not say.
-    pub(super) fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         Self::parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
     }
 

@@ -16,6 +16,7 @@ use fourier_kv_engine::kernels::workspace::Workspace;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::pull::pip::{Pip, find_program};
+pub(crate) use memory::Memory;
 use report::{Choice, Python, Report};
 
 /// Why the machine could not be examined.
@@ -41,7 +42,7 @@ pub(crate) fn processor() -> String {
 pub(crate) fn examine(threads: usize, environment: &Environment, cancel: &Cancel) -> Result<Report, DoctorError> {
     let team = Team::new(threads).map_err(DoctorError::Threads)?;
     let workspace = Workspace::with_team(Isa::detect(), team);
-    let memory = memory::Memory::read();
+    let memory = Memory::read();
     let bandwidth = bandwidth::measure(workspace.team(), memory.as_ref());
     check(cancel)?;
     let matrix_rate = matrix_rate::measure(&workspace);

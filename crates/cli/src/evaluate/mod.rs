@@ -126,7 +126,8 @@ fn settings(request: &EvalRequest, engine: &Engine) -> serde_json::Value {
         "seed": o.seed,
     });
     if let Some(plan) = request.methods.iter().find_map(|method| method.plan.as_deref()) {
-        settings["plan"] = json!({ "kind": plan.kind(), "text": plan.origin.text_sha256, "tokens": plan.origin.tokens });
+        settings["plan"] =
+            json!({ "kind": plan.kind(), "text": plan.origin.text_sha256, "tokens": plan.origin.tokens });
     }
     settings
 }

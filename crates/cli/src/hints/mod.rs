@@ -3,6 +3,7 @@
 mod engine;
 
 use fourier_kv_eval::evaluate::EvaluationError;
+use fourier_kv_server::ServeError;
 
 use crate::doctor::DoctorError;
 use crate::failure::Failure;
@@ -24,6 +25,9 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
             Some("give another folder with --output, or remove this one".to_owned())
         }
         Failure::Evaluation(_) => Some("look whether --output can be written, or give another folder".to_owned()),
+        Failure::Listen { .. } => Some("give another --port (0 takes a free one), or another --host".to_owned()),
+        Failure::Serve(ServeError::Engine(error)) => engine::hint(error),
+        Failure::Serve(_) => None,
         Failure::CtrlC(_) | Failure::Interrupted => None,
     }
 }
@@ -37,6 +41,7 @@ fn request(error: &RequestError) -> String {
             "add --temperature, for example --temperature 0.8"
         }
         RequestError::Cache(error) => return engine::settings(error),
+        RequestError::Key(_) => "make long random keys, for example with 'openssl rand -hex 24'",
         RequestError::Task(_) => "'fourier-kv eval --help' lists the tasks",
         RequestError::NothingToPlan(_) => "leave --cache out, or use --cache spectral or --cache fourier",
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),

@@ -71,6 +71,9 @@ pub(crate) enum RequestError {
     /// A cache that cannot be made out.
     #[error("--cache: {0}")]
     Cache(#[from] SettingsError),
+    /// A key that cannot be one.
+    #[error(transparent)]
+    Key(#[from] fourier_kv_server::KeyError),
     /// No such task.
     #[error(transparent)]
     Task(#[from] fourier_kv_eval::suite::UnknownTask),

@@ -1,6 +1,7 @@
 //! What was typed, understood: options checked together, defaults filled in, before any work.
 
 mod calibrate_request;
+mod chat_request;
 mod device;
 mod error;
 mod eval_request;
@@ -9,10 +10,12 @@ mod inspect_request;
 mod prompt;
 mod pull_request;
 mod run_request;
+mod serve_request;
 mod text;
 
 pub(crate) use {
     calibrate_request::{CalibrateRequest, Work},
+    chat_request::ChatRequest,
     device::{Device, Machine, threads},
     error::RequestError,
     eval_request::EvalRequest,
@@ -21,5 +24,6 @@ pub(crate) use {
     prompt::Prompt,
     pull_request::PullRequest,
     run_request::RunRequest,
+    serve_request::ServeRequest,
     text::read_text,
 };

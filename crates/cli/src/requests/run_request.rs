@@ -18,7 +18,7 @@ pub(crate) struct CacheRequest {
 }
 
 impl CacheRequest {
-    fn new(args: &CacheArgs) -> Result<Self, RequestError> {
+    pub(super) fn new(args: &CacheArgs) -> Result<Self, RequestError> {
         let kind = cache_kind(&args.cache)?;
         if let Some(plan) = &args.plan {
             check_plan(&kind, plan)?;
@@ -58,7 +58,7 @@ pub(crate) struct SessionRequest {
 }
 
 impl SessionRequest {
-    fn new(args: &SessionArgs) -> Result<Self, RequestError> {
+    pub(super) fn new(args: &SessionArgs) -> Result<Self, RequestError> {
         args.session.as_deref().map_or(Ok(()), |path| existing_file("--session", path))?;
         args.save_session.as_deref().map_or(Ok(()), |path| check_output("--save-session", path))?;
         Ok(Self { open: args.session.clone(), save: args.save_session.clone() })

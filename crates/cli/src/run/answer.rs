@@ -25,7 +25,7 @@ struct Viewer<'a> {
 ///
 /// # Errors
 /// [`Failure::Interrupted`] when Ctrl-C came before there was an answer; later, the answer is what there is.
-pub(super) fn answer(
+pub(crate) fn answer(
     engine: &Engine,
     sequence: &mut engine::Session<'_>,
     prompt: &[u32],

@@ -16,6 +16,7 @@ use crate::input::Input;
 use crate::loading;
 use crate::requests::{Choice, Generation as Choosing, RunRequest};
 use crate::session::{Ending, Session};
+pub(crate) use answer::answer;
 use report::{Report, Run, Saved};
 
 /// Reads the text, answers as the answer comes, and says what it took.
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     };
     let whole = sequence.tokens().len() + prompt.len();
     let options = options(&request.generation);
-    let answer = answer::answer(&engine, &mut sequence, &prompt, &options, session)?;
+    let answer = answer(&engine, &mut sequence, &prompt, &options, session)?;
     let run = Run { request: &request, pulled: &pulled, engine: &engine, prompt_tokens: prompt.len() };
     let saved = match &request.session.save {
         Some(path) => Some(save(&mut sequence, whole, &answer, path)?),
@@ -52,11 +53,17 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
 
 /// Writes the session with the whole answer: the last token that was chosen has not been computed with.
 fn save(sequence: &mut Sequence<'_>, before: usize, answer: &Generation, path: &Path) -> Result<Saved, Failure> {
+    compute_rest(sequence, before, answer)?;
+    Ok(Saved { path: path.to_owned(), bytes: sequence.park(path)? })
+}
+
+/// Computes with the answer's last token, which was only chosen. `before` is the length of the sequence before it.
+pub(crate) fn compute_rest(sequence: &mut Sequence<'_>, before: usize, answer: &Generation) -> Result<(), Failure> {
     let computed = sequence.tokens().len().saturating_sub(before);
     if let Some(rest) = answer.tokens.get(computed..).filter(|rest| !rest.is_empty()) {
         sequence.feed(rest, LogitRows::Last)?;
     }
-    Ok(Saved { path: path.to_owned(), bytes: sequence.park(path)? })
+    Ok(())
 }
 
 fn prompt_tokens(engine: &Engine, request: &RunRequest, text: String) -> Result<Vec<u32>, Failure> {
@@ -68,13 +75,14 @@ fn prompt_tokens(engine: &Engine, request: &RunRequest, text: String) -> Result<
     Ok(engine.chat_prompt(&messages)?)
 }
 
-fn options(generation: &Choosing) -> GenerateOptions {
+/// How the engine is to answer.
+pub(crate) fn options(generation: &Choosing) -> GenerateOptions {
     GenerateOptions {
         max_tokens: Some(generation.max_tokens),
         sampling: match generation.choice {
             Choice::Greedy => Sampling::Greedy,
             Choice::Sampled { temperature, top_p, top_k, seed } => {
-                Sampling::Random { temperature, top_p, top_k: top_k.unwrap_or(0), seed }
+                Sampling::Random { temperature, top_p, top_k: top_k.unwrap_or(0), min_p: 0.0, seed }
             }
         },
         stop: generation.stop.clone(),

@@ -12,7 +12,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Variables that would let this machine's surroundings into a test.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 13] = [
+    "FOURIER_KV_API_KEY",
     "HF_TOKEN",
     "HF_ENDPOINT",
     "FOURIER_KV_LOG",

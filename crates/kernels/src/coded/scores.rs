@@ -93,12 +93,7 @@ impl Operation for Scores<'_> {
 
 /// The scores of `R` heads from `first` on.
 #[inline(always)]
-fn some_heads<V: Simd, const R: usize>(
-    segment: &Segment<'_>,
-    block: usize,
-    first: usize,
-    scores: &mut [[f32; WIDTH]],
-) {
+fn some_heads<V: Simd, const R: usize>(segment: &Segment<'_>, block: usize, first: usize, scores: &mut [[f32; WIDTH]]) {
     let pairs = segment.turns.len() / block;
     let queries = &segment.queries[first * 2 * pairs..(first + R) * 2 * pairs];
     let (low, high) = segment.channels.split_at(pairs * block);

@@ -127,7 +127,7 @@ impl<B: Block> Operation for Product<'_, '_, B> {
                 unpack_row::<V, B>(cast_slice(row), r, chunk.clone(), scratch);
             }
             for (rows, panel) in scratch.unpacked.iter().zip(&mut scratch.panel) {
-                turn(rows, panel);
+                turn::<V>(rows, panel);
             }
             let ProductScratch { panel, scales, offsets, sums, .. } = &mut *scratch;
             for (i, sums) in sums.iter_mut().enumerate() {
@@ -189,10 +189,12 @@ fn unpack_group<V: Simd, B: Block>(
 
 /// Turns `[row][pair]` to `[pair][row]`.
 #[inline(always)]
-fn turn(rows: &[[i32; PAIRS]; ROWS], panel: &mut Panel) {
-    for p in 0..PAIRS {
-        for r in 0..ROWS {
-            panel.0[p][r / WIDTH][r % WIDTH] = rows[r][p];
+fn turn<V: Simd>(rows: &[[i32; PAIRS]; ROWS], panel: &mut Panel) {
+    const _: () = assert!(PAIRS == WIDTH);
+    let (blocks, _) = rows.as_chunks::<WIDTH>();
+    for (v, block) in blocks.iter().enumerate() {
+        for (p, column) in V::transpose(block).into_iter().enumerate() {
+            panel.0[p][v] = column;
         }
     }
 }

@@ -160,12 +160,53 @@ macro_rules! avx512 {
                 unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), x.0) }
             }
             #[inline(always)]
+            fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
+                transpose(rows)
+            }
+            #[inline(always)]
             fn dot_pairs(sum: Integers, w: &[i32; WIDTH], x: i32) -> Integers {
                 // SAFETY: see above.
                 unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(x))) }
             }
         }
     };
+}
+
+/// A transposition in four steps of sixteen shuffles: numbers of two rows, pairs of four, fours of eight and of sixteen.
+#[inline(always)]
+fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
+    // SAFETY: see above.
+    unsafe {
+        let rows: [__m512i; WIDTH] = std::array::from_fn(|i| _mm512_loadu_si512(rows[i].as_ptr().cast()));
+        // `fours[4 i + c]` holds the columns `c + 4 lane` of rows `4 i` to `4 i + 3`.
+        let mut fours = [_mm512_setzero_si512(); WIDTH];
+        for i in 0..4 {
+            let (a, b, c, d) = (rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], rows[4 * i + 3]);
+            let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+            let (more_low, more_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+            fours[4 * i] = _mm512_unpacklo_epi64(low, more_low);
+            fours[4 * i + 1] = _mm512_unpackhi_epi64(low, more_low);
+            fours[4 * i + 2] = _mm512_unpacklo_epi64(high, more_high);
+            fours[4 * i + 3] = _mm512_unpackhi_epi64(high, more_high);
+        }
+        let mut out = [[0; WIDTH]; WIDTH];
+        for c in 0..4 {
+            let (a, b, x, y) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
+            // Lanes 0 and 2 of two, lanes 1 and 3 of two.
+            let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xDD>(a, b));
+            let (more_even, more_odd) = (_mm512_shuffle_i32x4::<0x88>(x, y), _mm512_shuffle_i32x4::<0xDD>(x, y));
+            let lanes = [
+                _mm512_shuffle_i32x4::<0x88>(even, more_even),
+                _mm512_shuffle_i32x4::<0x88>(odd, more_odd),
+                _mm512_shuffle_i32x4::<0xDD>(even, more_even),
+                _mm512_shuffle_i32x4::<0xDD>(odd, more_odd),
+            ];
+            for (lane, column) in lanes.into_iter().enumerate() {
+                _mm512_storeu_si512(out[4 * lane + c].as_mut_ptr().cast(), column);
+            }
+        }
+        out
+    }
 }
 
 avx512!(Avx512, |sum, w, x| _mm512_add_epi32(sum, _mm512_madd_epi16(w, x)));

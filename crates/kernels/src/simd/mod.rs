@@ -91,6 +91,11 @@ pub trait Simd: Copy + 'static {
     fn mul_integers(a: Self::Integers, b: Self::Integers) -> Self::Integers;
     /// Writes sixteen integers.
     fn store_integers(x: Self::Integers, to: &mut [i32; WIDTH]);
+    /// Sixteen rows of sixteen integers with rows and columns exchanged.
+    #[inline(always)]
+    fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
+        std::array::from_fn(|column| rows.map(|row| row[column]))
+    }
     /// `sum[i] + low(w[i]) low(x) + high(w[i]) high(x)`, wrapping, where `low` and `high` are halves of 16 bits.
     fn dot_pairs(sum: Self::Integers, w: &[i32; WIDTH], x: i32) -> Self::Integers;
 }

@@ -140,3 +140,23 @@ fn exponentials_at_the_ends() {
         assert!((y[5] - std::f32::consts::E).abs() < 3e-7, "{isa}");
     }
 }
+
+#[test]
+fn transposed_rows_are_columns() {
+    struct Transpose([[i32; WIDTH]; WIDTH]);
+    impl Operation for Transpose {
+        type Output = [[i32; WIDTH]; WIDTH];
+        #[inline(always)]
+        fn run<V: Simd>(self) -> Self::Output {
+            V::transpose(&self.0)
+        }
+    }
+    let rows = std::array::from_fn(|r| std::array::from_fn(|c| (100 * r + c) as i32));
+    for isa in Isa::available() {
+        for (c, column) in isa.run(Transpose(rows)).iter().enumerate() {
+            for (r, &x) in column.iter().enumerate() {
+                assert_eq!(x, (100 * r + c) as i32, "row {r}, column {c} on {isa}");
+            }
+        }
+    }
+}
