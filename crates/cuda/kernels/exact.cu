@@ -1,0 +1,27 @@
+// Decode attention over an exact cache (flash-decoding): one query token a sequence.
+#include "tokens.cuh"
+
+// Bytes of shared memory, read by the host.
+extern "C" __device__ u32 exact_pieces_shared = TOKENS_SHARED_BYTES;
+
+// Blocks: (pieces, G, B); 128 threads; TOKENS_SHARED_BYTES of shared memory.
+extern "C" __global__ void __launch_bounds__(WARPS * 32)
+    exact_pieces(const float *q, const Tokens *sequences, States states, float scale) {
+    extern __shared__ __align__(128) u8 shared[];
+    attend_tokens(shared, q, scale, sequences[blockIdx.z], states, gridDim.x, blockIdx.x, blockIdx.y, gridDim.y,
+                  blockIdx.z);
+}
+
+// Merges the states of `pieces` pieces: out [B][H][D]. Blocks: B * H, of D threads. Rows that saw nothing are zero.
+extern "C" __global__ void merge_pieces(States states, u32 pieces, float *out) {
+    const u64 row = blockIdx.x;
+    const float *maxima = states.max + row * pieces, *sums = states.sum + row * pieces;
+    float top = MINUS_INFINITY, sum = 0.0f, value = 0.0f;
+    for (u32 i = 0; i < pieces; i++) top = fmaxf(top, maxima[i]);
+    for (u32 i = 0; i < pieces; i++) {
+        const float factor = rescale(maxima[i], top);
+        sum += factor * sums[i];
+        value += factor * states.out[(row * pieces + i) * HEAD_DIM + threadIdx.x];
+    }
+    out[row * HEAD_DIM + threadIdx.x] = sum > 0.0f ? value / sum : 0.0f;
+}

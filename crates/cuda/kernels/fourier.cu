@@ -1,0 +1,562 @@
+// Decode attention over a fourier cache, in the spectrum: one query token a sequence.
+//
+// Four launches a layer:
+//   fourier_contract  U[h] = sum over spectral key dims of q_d X_d; beside it, the tokens that are held whole
+//   fourier_attend    for every tile of 256 tokens: scores by an inverse transform of U and by the exact key dims,
+//                     softmax weights, their forward transform and their sum over the exact value dims
+//   fourier_project   the transform times the spectra of the spectral value dims
+//   fourier_finish    all states merged
+#include "spectrum.cuh"
+#include "tokens.cuh"
+
+// Defined for each program: KEY_TRACKS and VALUE_TRACKS, spectral dims of a head's keys and values; the others are
+// exact, held in rows of a multiple of 8 numbers, those beyond the exact dims zero.
+#define KEY_EXACT (HEAD_DIM - KEY_TRACKS)
+#define VALUE_EXACT (HEAD_DIM - VALUE_TRACKS)
+#define KEY_WIDTH ((KEY_EXACT + 7) / 8 * 8)
+#define VALUE_WIDTH ((VALUE_EXACT + 7) / 8 * 8)
+// In shared memory and in products: multiples of 16.
+#define KEY_STEPS ((KEY_EXACT + 15) / 16)
+#define VALUE_STEPS ((VALUE_EXACT + 15) / 16)
+#define KEY_ROW (KEY_STEPS * 32 + 16)
+#define VALUE_ROW (VALUE_STEPS * 32 + 16)
+#define AT_LEAST_1(n) ((n) > 0 ? (n) : 1)
+#define AT_LEAST_8(n) ((n) > 8 ? (n) : 8)
+
+// A team of warps takes a tile through everything: each warp has one query head of the group and some of the runs.
+#define TEAM_WARPS (GROUP > 4 ? 8 : 4)
+#define TEAM (TEAM_WARPS * 32)
+#define TEAMS (8 / TEAM_WARPS)
+#define RUNS (RADIX / TEAM_WARPS)
+#define TILE (16 * RADIX)
+#define KEY_BYTES (KEY_STEPS > 0 ? TILE * KEY_ROW : 0)
+#define VALUE_BYTES (VALUE_STEPS > 0 ? TILE * VALUE_ROW : 0)
+#define TILE_BYTES (KEY_BYTES + VALUE_BYTES + TABLE_BYTES)
+// Scores of exact dims [head][d][c] in f32 and weights in bf16, padded against bank conflicts.
+#define SCORE_RUN 20
+#define SCORE_HEAD (RADIX * SCORE_RUN + 8)
+#define WEIGHT_HEAD (TILE + 8)
+#define EXCHANGE_BYTES (GROUP * (SCORE_HEAD * 4 + WEIGHT_HEAD * 2) + 64)
+#define TEAM_BYTES (2 * TILE_BYTES + (EXCHANGE_BYTES + 15) / 16 * 16)
+#define FOURIER_SHARED_BYTES (TEAMS * TEAM_BYTES)
+
+// Bytes of shared memory, read by the host.
+extern "C" __device__ u32 fourier_contract_shared = TOKENS_SHARED_BYTES;
+extern "C" __device__ u32 fourier_attend_shared = FOURIER_SHARED_BYTES;
+
+// The middle of one sequence, of all key/value heads.
+struct Middle {
+    // [G][capacity][KEY_WIDTH], [G][capacity][VALUE_WIDTH].
+    const bf16 *exact_keys;
+    const bf16 *exact_values;
+    // [G][tracks][2][N].
+    const bf16 *key_spectra;
+    const bf16 *value_spectra;
+    // [G][tracks], of the spectral dims.
+    const float *key_means;
+    const float *value_means;
+    // [G][D]: the spectral dims, then the exact ones.
+    const u16 *key_dims;
+    const u16 *value_dims;
+    Tables tables;
+    // Tokens, at most the period; the period, a multiple of 256; rows of the exact dims there is room for.
+    u32 count;
+    u32 period;
+    u64 capacity;
+};
+
+// What is handed from launch to launch.
+struct Work {
+    // [B][H][2][N].
+    float *contracted;
+    // [B][H][pieces]: of the middle. `harmonics` [..][2][N], `exact` [..][VALUE_WIDTH].
+    float *max;
+    float *sum;
+    float *harmonics;
+    float *exact;
+    // [B][H][N / 32][VALUE_TRACKS].
+    float *projected;
+    // [B][H][whole pieces].
+    States whole;
+};
+
+#define CHUNK 64
+#define CHUNKS (2 * HARMONICS / CHUNK)
+#define LANES_OF_CHUNK 8
+
+// U of 64 numbers of the spectrum: 8 threads across, 16 down the tracks.
+__device__ __forceinline__ void contract(u8 *shared, const float *q, const Middle &middle, float *contracted,
+                                         float scale) {
+    const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    float *queries = reinterpret_cast<float *>(shared);
+    for (int at = threadIdx.x; at < KEY_TRACKS * GROUP; at += WARPS * 32) {
+        const int track = at / GROUP, g = at % GROUP;
+        queries[at] = q[u64(query_head + g) * HEAD_DIM + middle.key_dims[head * HEAD_DIM + track]];
+    }
+    __syncthreads();
+    const int across = threadIdx.x % LANES_OF_CHUNK, down = threadIdx.x / LANES_OF_CHUNK;
+    const u32 first = blockIdx.x * CHUNK + across * 8;
+    const bf16 *spectra = middle.key_spectra + u64(head) * KEY_TRACKS * 2 * HARMONICS + first;
+    float sums[GROUP][8] = {};
+#pragma unroll 4
+    for (int track = down; track < KEY_TRACKS; track += WARPS * 32 / LANES_OF_CHUNK) {
+        const uint4 eight = *reinterpret_cast<const uint4 *>(spectra + u64(track) * 2 * HARMONICS);
+        const u32 pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+#pragma unroll
+        for (int g = 0; g < GROUP; g++) {
+            const float factor = queries[track * GROUP + g];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                sums[g][2 * i] += factor * low_float(pairs[i]);
+                sums[g][2 * i + 1] += factor * high_float(pairs[i]);
+            }
+        }
+    }
+    __syncthreads();
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#pragma unroll
+    for (int g = 0; g < GROUP; g++)
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float sum = sums[g][i];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 8);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 16);
+            if (lane < LANES_OF_CHUNK) queries[(warp * GROUP + g) * CHUNK + lane * 8 + i] = sum;
+        }
+    __syncthreads();
+    for (int at = threadIdx.x; at < GROUP * CHUNK; at += WARPS * 32) {
+        const int g = at / CHUNK;
+        const u32 number = blockIdx.x * CHUNK + at % CHUNK;
+        float sum = 0.0f;
+        for (int w = 0; w < WARPS; w++) sum += queries[w * GROUP * CHUNK + at];
+        // Every harmonic but the constant stands for its mirror image too.
+        const float weight = (number % HARMONICS == 0 ? 1.0f : 2.0f) / float(middle.period);
+        contracted[u64(query_head + g) * 2 * HARMONICS + number] = sum * weight * scale;
+    }
+}
+
+// Blocks: (CHUNKS + whole pieces, G, B); 128 threads; TOKENS_SHARED_BYTES.
+extern "C" __global__ void __launch_bounds__(WARPS * 32)
+    fourier_contract(const float *q, const Middle *middles, const Tokens *whole, Work work, float scale) {
+    extern __shared__ __align__(128) u8 shared[];
+    if (blockIdx.x < CHUNKS) {
+        contract(shared, q, middles[blockIdx.z], work.contracted, scale);
+    } else {
+        attend_tokens(shared, q, scale, whole[blockIdx.z], work.whole, gridDim.x - CHUNKS, blockIdx.x - CHUNKS,
+                      blockIdx.y, gridDim.y, blockIdx.z);
+    }
+}
+
+// Copies rows of WIDTH numbers: 16 runs of 16 tokens from c = `first`, a sixteenth of the period apart.
+template <int WIDTH, int ROW>
+__device__ __forceinline__ void copy_rows(u32 to, const bf16 *from, const Middle &middle, u32 first, int thread) {
+    constexpr int PIECES = WIDTH / 8;
+    const u32 sixteenth = middle.period / RADIX;
+#pragma unroll 4
+    for (int at = thread; at < TILE * PIECES; at += TEAM) {
+        const int row = at / PIECES, piece = at % PIECES;
+        const u32 token = first + row % 16 + sixteenth * (row / 16);
+        const bool there = token < middle.count;
+        copy_16(to + row * ROW + piece * 16, from + u64(there ? token : 0) * WIDTH + piece * 8, there);
+    }
+}
+
+__device__ __forceinline__ void copy_tile(u32 to, const Middle &middle, u32 head, u32 first, int thread) {
+    if (KEY_STEPS > 0) {
+        const bf16 *keys = middle.exact_keys + u64(head) * middle.capacity * KEY_WIDTH;
+        copy_rows<AT_LEAST_8(KEY_WIDTH), KEY_ROW>(to, keys, middle, first, thread);
+    }
+    copy_tables(to + KEY_BYTES + VALUE_BYTES, middle.tables, first, thread, TEAM);
+    if (VALUE_STEPS > 0) {
+        const bf16 *values = middle.exact_values + u64(head) * middle.capacity * VALUE_WIDTH;
+        copy_rows<AT_LEAST_8(VALUE_WIDTH), VALUE_ROW>(to + KEY_BYTES, values, middle, first, thread);
+    }
+    end_copies();
+}
+
+// The B fragments of the exact dims of the group's queries; heads beyond the group are zero.
+__device__ __forceinline__ void load_exact_query(u32 (&q)[AT_LEAST_1(KEY_STEPS)][2], const float *from,
+                                                 const u16 *dims) {
+    const int lane = threadIdx.x % 32, head = lane / 4;
+#pragma unroll
+    for (int k = 0; k < KEY_STEPS; k++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int at = k * 16 + half * 8 + (lane % 4) * 2;
+            const bool first = head < GROUP && at < KEY_EXACT, second = head < GROUP && at + 1 < KEY_EXACT;
+            q[k][half] = pack_bf16(first ? from[head * HEAD_DIM + dims[KEY_TRACKS + at]] : 0.0f,
+                                   second ? from[head * HEAD_DIM + dims[KEY_TRACKS + at + 1]] : 0.0f);
+        }
+}
+
+// Scores of the exact dims, of this warp's runs and all heads: to scores[head][d][c].
+__device__ __forceinline__ void score_exact(float *scores, const u32 (&q)[AT_LEAST_1(KEY_STEPS)][2], u32 keys) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % TEAM_WARPS;
+#pragma unroll
+    for (int i = 0; i < RUNS; i++) {
+        const int d = warp * RUNS + i;
+        const u32 rows = keys + (d * 16 + lane % 16) * KEY_ROW + (lane / 16) * 16;
+        float s[4] = {};
+#pragma unroll
+        for (int k = 0; k < KEY_STEPS; k++) {
+            u32 a[4];
+            load_matrices(a, rows + k * 32);
+            product_bf16(s, a, q[k][0], q[k][1]);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int head = (lane % 4) * 2 + i % 2, c = lane / 4 + (i / 2) * 8;
+            if (head < GROUP) scores[head * SCORE_HEAD + d * SCORE_RUN + c] = s[i];
+        }
+    }
+}
+
+// Adds the weighted exact value dims of this warp's runs, for all heads: C fragments [dim][head].
+__device__ __forceinline__ void add_values(float (&out)[AT_LEAST_1(VALUE_STEPS)][4], const bf16 *weights, u32 values) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % TEAM_WARPS, head = lane / 4;
+#pragma unroll
+    for (int i = 0; i < RUNS; i++) {
+        const int d = warp * RUNS + i;
+        const bf16 *at = weights + head * WEIGHT_HEAD + d * 16 + (lane % 4) * 2;
+        const u32 b0 = head < GROUP ? *reinterpret_cast<const u32 *>(at) : 0;
+        const u32 b1 = head < GROUP ? *reinterpret_cast<const u32 *>(at + 8) : 0;
+        const u32 columns = values + (d * 16 + lane % 8 + (lane / 16) * 8) * VALUE_ROW + (lane / 8 % 2) * 16;
+#pragma unroll
+        for (int m = 0; m < VALUE_STEPS; m++) {
+            u32 a[4];
+            load_matrices_transposed(a, columns + m * 32);
+            product_bf16(out[m], a, b0, b1);
+        }
+    }
+}
+
+// What a warp holds of its head, and of its runs.
+struct HeadState {
+    float max;
+    // Of this lane.
+    float sum;
+    Harmonics harmonics;
+    // Of all heads, relative to their own maxima.
+    float values[AT_LEAST_1(VALUE_STEPS)][4];
+};
+
+// Where a team's warps exchange numbers.
+struct Exchange {
+    float *scores;
+    bf16 *weights;
+    // [8]: what the last tile's maxima make of what was there before.
+    float *factors;
+};
+
+// Weights of a tile's scores; those of tokens that are not there are minus infinity already.
+__device__ __forceinline__ float weigh(HeadState &state, float (&s)[2][4]) {
+    float top = state.max;
+#pragma unroll
+    for (int i = 0; i < 8; i++) top = fmaxf(top, s[i / 4][i % 4]);
+    top = warp_max(top);
+    const float factor = rescale(state.max, top);
+    const float shift = top == MINUS_INFINITY ? 0.0f : top;
+    state.max = top;
+    state.sum *= factor;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        s[i / 4][i % 4] = power_of_two(s[i / 4][i % 4] - shift);
+        state.sum += s[i / 4][i % 4];
+    }
+    if (factor != 1.0f) {
+#pragma unroll
+        for (int t = 0; t < TURNS / 8; t++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                state.harmonics.real[t][i] *= factor;
+                state.harmonics.imaginary[t][i] *= factor;
+            }
+    }
+    return factor;
+}
+
+// Takes this warp's head through a tile up to its weights.
+__device__ __forceinline__ void score_tile(HeadState &state, float (&s)[2][4], const Exchange &with, int head,
+                                           float scale, u32 first, const Middle &middle) {
+    const int lane = threadIdx.x % 32;
+    const u32 sixteenth = middle.period / RADIX;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        const int n = i / 4, c = lane / 4 + (i % 4 / 2) * 8, d = n * 8 + (lane % 4) * 2 + i % 2;
+        if (KEY_STEPS > 0) s[n][i % 4] += with.scores[head * SCORE_HEAD + d * SCORE_RUN + c] * scale;
+        if (first + c + sixteenth * d >= middle.count) s[n][i % 4] = MINUS_INFINITY;
+    }
+    const float factor = weigh(state, s);
+    if (lane == 0) with.factors[head] = factor;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        const int n = i / 4, c = lane / 4 + (i % 4 / 2) * 8, d = n * 8 + (lane % 4) * 2 + i % 2;
+        with.weights[head * WEIGHT_HEAD + d * 16 + c] = to_bf16(s[n][i % 4]);
+    }
+}
+
+__device__ __forceinline__ void rescale_values(HeadState &state, const Exchange &with) {
+    const int head = threadIdx.x % 4 * 2;
+    const float first = head < GROUP ? with.factors[head] : 1.0f;
+    const float second = head + 1 < GROUP ? with.factors[head + 1] : 1.0f;
+    if (__any_sync(0xffffffffu, first != 1.0f || second != 1.0f)) {
+#pragma unroll
+        for (int m = 0; m < VALUE_STEPS; m++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) state.values[m][i] *= i % 2 ? second : first;
+    }
+}
+
+// Merges what the teams hold and writes a piece's state.
+__device__ __forceinline__ void write_piece(u8 *shared, HeadState &state, const Work &work, u32 query_head) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % TEAM_WARPS, team = threadIdx.x / TEAM;
+    float *maxima = reinterpret_cast<float *>(shared), *sums = maxima + TEAMS * TEAM_WARPS;
+    float *values = sums + TEAMS * TEAM_WARPS;
+    float *harmonics = values + TEAMS * TEAM_WARPS * GROUP * VALUE_STEPS * 16;
+    const float sum = warp_sum(state.sum);
+    if (lane == 0) {
+        maxima[team * TEAM_WARPS + warp] = state.max;
+        sums[team * TEAM_WARPS + warp] = sum;
+    }
+#pragma unroll
+    for (int m = 0; m < VALUE_STEPS; m++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int dim = m * 16 + lane / 4 + (i / 2) * 8, head = (lane % 4) * 2 + i % 2;
+            if (head < GROUP)
+                values[((team * TEAM_WARPS + warp) * GROUP + head) * VALUE_STEPS * 16 + dim] = state.values[m][i];
+        }
+    __syncthreads();
+    float top = MINUS_INFINITY;
+    for (int t = 0; t < TEAMS; t++) top = fmaxf(top, maxima[t * TEAM_WARPS + warp]);
+    const float own = rescale(state.max, top);
+    const u64 where = u64(query_head + warp) * gridDim.x + blockIdx.x;
+    // The other teams' transforms by way of shared memory; the first adds and writes.
+    constexpr int FRAGMENTS = TURNS / 8 * 4;
+    for (int t = 1; t < TEAMS; t++) {
+        float *slot = harmonics + warp * 2 * FRAGMENTS * 32 + lane;
+        if (team == t) {
+#pragma unroll
+            for (int i = 0; i < FRAGMENTS; i++) {
+                slot[2 * i * 32] = state.harmonics.real[i / 4][i % 4] * own;
+                slot[(2 * i + 1) * 32] = state.harmonics.imaginary[i / 4][i % 4] * own;
+            }
+        }
+        __syncthreads();
+        if (team == 0 && warp < GROUP) {
+#pragma unroll
+            for (int i = 0; i < FRAGMENTS; i++) {
+                float *to = work.harmonics + where * 2 * HARMONICS + harmonic_of(i / 4, i % 4);
+                to[0] = state.harmonics.real[i / 4][i % 4] * own + slot[2 * i * 32];
+                to[HARMONICS] = state.harmonics.imaginary[i / 4][i % 4] * own + slot[(2 * i + 1) * 32];
+            }
+        }
+        __syncthreads();
+    }
+    if (TEAMS == 1 && warp < GROUP) {
+#pragma unroll
+        for (int i = 0; i < FRAGMENTS; i++) {
+            float *to = work.harmonics + where * 2 * HARMONICS + harmonic_of(i / 4, i % 4);
+            to[0] = state.harmonics.real[i / 4][i % 4];
+            to[HARMONICS] = state.harmonics.imaginary[i / 4][i % 4];
+        }
+    }
+    for (int at = threadIdx.x; at < GROUP * VALUE_WIDTH; at += TEAMS * TEAM) {
+        const int head = at / AT_LEAST_1(VALUE_WIDTH), dim = at % AT_LEAST_1(VALUE_WIDTH);
+        float top = MINUS_INFINITY, value = 0.0f;
+        for (int t = 0; t < TEAMS; t++) top = fmaxf(top, maxima[t * TEAM_WARPS + head]);
+        for (int w = 0; w < TEAMS * TEAM_WARPS; w++)
+            value += rescale(maxima[w / TEAM_WARPS * TEAM_WARPS + head], top) *
+                     values[(w * GROUP + head) * VALUE_STEPS * 16 + dim];
+        work.exact[(u64(query_head + head) * gridDim.x + blockIdx.x) * VALUE_WIDTH + dim] = value;
+    }
+    if (team == 0 && lane == 0 && warp < GROUP) {
+        float total = 0.0f;
+        for (int t = 0; t < TEAMS; t++)
+            total += rescale(maxima[t * TEAM_WARPS + warp], top) * sums[t * TEAM_WARPS + warp];
+        work.max[where] = top;
+        work.sum[where] = total;
+    }
+}
+
+// The largest magnitude of a head's U, and U as B fragments of at most 1.
+__device__ __forceinline__ float load_contracted(Spectrum &to, const float *from) {
+    const int lane = threadIdx.x % 32;
+    float largest = 0.0f;
+#pragma unroll 8
+    for (int i = lane; i < 2 * HARMONICS; i += 32) largest = fmaxf(largest, fabsf(from[i]));
+    largest = warp_max(largest);
+    const float factor = largest > 0.0f ? 1.0f / largest : 0.0f;
+    load_spectrum(to, from, factor);
+    return largest;
+}
+
+// Blocks: (pieces, G, B); 256 threads; FOURIER_SHARED_BYTES.
+extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
+    fourier_attend(const float *q, const Middle *middles, Work work, float scale) {
+    extern __shared__ __align__(128) u8 shared[];
+    const int team = threadIdx.x / TEAM, thread = threadIdx.x % TEAM, warp = thread / 32;
+    const Middle middle = middles[blockIdx.z];
+    const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    u8 *own = shared + team * TEAM_BYTES;
+    const u32 stages = shared_address(own);
+    Exchange exchange;
+    exchange.scores = reinterpret_cast<float *>(own + 2 * TILE_BYTES);
+    exchange.factors = exchange.scores + GROUP * SCORE_HEAD;
+    exchange.weights = reinterpret_cast<bf16 *>(exchange.factors + 16);
+
+    if (KEY_WIDTH % 16 != 0) {
+        // Numbers beyond the rows that are copied are multiplied with zeros: they must be finite.
+        for (u32 at = thread; at < 2 * TILE_BYTES / 16; at += TEAM)
+            reinterpret_cast<uint4 *>(own)[at] = make_uint4(0, 0, 0, 0);
+        barrier(1 + team, TEAM);
+    }
+    const u32 tiles = middle.count == 0 ? 0 : middle.period / TILE;
+    const u32 workers = gridDim.x * TEAMS, worker = blockIdx.x * TEAMS + team;
+    u32 tile = u32(u64(tiles) * worker / workers);
+    const u32 end = u32(u64(tiles) * (worker + 1) / workers);
+    if (tile < end) copy_tile(stages, middle, head, tile * 16, thread);
+
+    HeadState state = {MINUS_INFINITY, 0.0f, {}, {}};
+    Spectrum u = {};
+    float largest = 0.0f;
+    if (warp < GROUP) largest = load_contracted(u, work.contracted + u64(query_head + warp) * 2 * HARMONICS);
+    const Turns turns = make_turns();
+    u32 exact_query[AT_LEAST_1(KEY_STEPS)][2];
+    load_exact_query(exact_query, q + u64(query_head) * HEAD_DIM, middle.key_dims + head * HEAD_DIM);
+
+    u32 stage = stages, other = stages + TILE_BYTES;
+    for (; tile < end; tile++) {
+        wait_copies<0>();
+        barrier(1 + team, TEAM);
+        if (tile + 1 < end) copy_tile(other, middle, head, (tile + 1) * 16, thread);
+        const u32 tables = stage + KEY_BYTES + VALUE_BYTES;
+        if (KEY_STEPS > 0) score_exact(exchange.scores, exact_query, stage);
+        float s[2][4] = {};
+        if (warp < GROUP) {
+            inverse_tile(s, u, turns, tables);
+#pragma unroll
+            for (int i = 0; i < 8; i++) s[i / 4][i % 4] *= largest;
+        }
+        barrier(1 + team, TEAM);
+        if (warp < GROUP) score_tile(state, s, exchange, warp, scale, tile * 16, middle);
+        barrier(1 + team, TEAM);
+        if (VALUE_STEPS > 0) {
+            rescale_values(state, exchange);
+            add_values(state.values, exchange.weights, stage + KEY_BYTES);
+        }
+        if (warp < GROUP) forward_tile(state.harmonics, s, turns, tables);
+        const u32 swap = stage;
+        stage = other;
+        other = swap;
+    }
+    wait_copies<0>();
+    __syncthreads();
+    write_piece(shared, state, work, query_head);
+}
+
+#define PART 32
+#define PARTS (HARMONICS / PART)
+
+// 32 harmonics of the weights' transforms times the value spectra. Blocks: (PARTS, G, B); 256 threads.
+extern "C" __global__ void __launch_bounds__(256) fourier_project(const Middle *middles, Work work, u32 pieces) {
+    __shared__ float factors[GROUP][64];
+    __shared__ float sums[GROUP][2 * PART];
+    const Middle &middle = middles[blockIdx.z];
+    const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    if (warp < GROUP) {
+        const float *maxima = work.max + u64(query_head + warp) * pieces;
+        float top = MINUS_INFINITY;
+        for (u32 i = lane; i < pieces; i += 32) top = fmaxf(top, maxima[i]);
+        top = warp_max(top);
+        for (u32 i = lane; i < pieces; i += 32) factors[warp][i] = rescale(maxima[i], top);
+    }
+    __syncthreads();
+    for (int at = threadIdx.x; at < GROUP * 2 * PART; at += 256) {
+        const int g = at / (2 * PART), number = at % (2 * PART);
+        const u32 n = blockIdx.x * PART + number % PART;
+        const float *from = work.harmonics + u64(query_head + g) * pieces * 2 * HARMONICS + number / PART * HARMONICS + n;
+        float sum = 0.0f;
+#pragma unroll 8
+        for (u32 i = 0; i < pieces; i++) sum += factors[g][i] * from[u64(i) * 2 * HARMONICS];
+        sums[g][number] = sum * (n == 0 ? 1.0f : 2.0f) / float(middle.period);
+    }
+    __syncthreads();
+    const bf16 *spectra = middle.value_spectra + u64(head) * VALUE_TRACKS * 2 * HARMONICS + blockIdx.x * PART + lane;
+#pragma unroll 4
+    for (int track = warp; track < VALUE_TRACKS; track += 8) {
+        const float re = bf16_to_float(spectra[u64(track) * 2 * HARMONICS]);
+        const float im = bf16_to_float(spectra[u64(track) * 2 * HARMONICS + HARMONICS]);
+#pragma unroll
+        for (int g = 0; g < GROUP; g++) {
+            const float sum = warp_sum(re * sums[g][lane] + im * sums[g][PART + lane]);
+            if (lane == 0) work.projected[(u64(query_head + g) * PARTS + blockIdx.x) * VALUE_TRACKS + track] = sum;
+        }
+    }
+}
+
+// All states merged: out [B][H][D]. Blocks: (H, B), of D threads.
+extern "C" __global__ void fourier_finish(const float *q, const Middle *middles, Work work, u32 pieces,
+                                          u32 whole_pieces, float scale, float *out) {
+    __shared__ float middle_out[HEAD_DIM];
+    __shared__ float partial[HEAD_DIM / 32];
+    const Middle &middle = middles[blockIdx.y];
+    const u64 row = u64(blockIdx.y) * gridDim.x + blockIdx.x;
+    const u32 head = blockIdx.x / GROUP;
+    const int at = threadIdx.x;
+    // The keys' means shift all scores of the middle alike.
+    const u16 *key_dims = middle.key_dims + head * HEAD_DIM, *value_dims = middle.value_dims + head * HEAD_DIM;
+    float shift = at < KEY_TRACKS ? q[row * HEAD_DIM + key_dims[at]] * middle.key_means[head * KEY_TRACKS + at] : 0.0f;
+    shift = warp_sum(shift);
+    if (at % 32 == 0) partial[at / 32] = shift;
+    float top = MINUS_INFINITY, sum = 0.0f, value = 0.0f;
+    for (u32 i = 0; i < pieces; i++) top = fmaxf(top, work.max[row * pieces + i]);
+    for (u32 i = 0; i < pieces; i++) {
+        const float factor = rescale(work.max[row * pieces + i], top);
+        sum += factor * work.sum[row * pieces + i];
+        if (at >= VALUE_TRACKS)
+            value += factor * work.exact[(row * pieces + i) * VALUE_WIDTH + at - VALUE_TRACKS];
+    }
+    if (at < VALUE_TRACKS) {
+        value = sum * middle.value_means[head * VALUE_TRACKS + at];
+        for (u32 i = 0; i < PARTS; i++) value += work.projected[(row * PARTS + i) * VALUE_TRACKS + at];
+    }
+    middle_out[value_dims[at]] = value;
+    __syncthreads();
+    shift = 0.0f;
+    for (int i = 0; i < HEAD_DIM / 32; i++) shift += partial[i];
+    top += shift * scale;
+    value = middle_out[at];
+    float all = top;
+    for (u32 i = 0; i < whole_pieces; i++) all = fmaxf(all, work.whole.max[row * whole_pieces + i]);
+    const float factor = rescale(top, all);
+    sum *= factor;
+    value *= factor;
+    for (u32 i = 0; i < whole_pieces; i++) {
+        const u64 where = row * whole_pieces + i;
+        const float factor = rescale(work.whole.max[where], all);
+        sum += factor * work.whole.sum[where];
+        value += factor * work.whole.out[where * HEAD_DIM + at];
+    }
+    out[row * HEAD_DIM + at] = sum > 0.0f ? value / sum : 0.0f;
+}
+
+// The basis [C][2][TURNS] and the twiddles [C][16][2] of a period. Blocks: C / 16, of 256 threads.
+extern "C" __global__ void fourier_tables(u32 period, f16 *basis, float *twiddles) {
+    const u32 sixteenth = period / RADIX;
+    for (u32 at = threadIdx.x; at < 16 * TURNS; at += blockDim.x) {
+        const u32 c = blockIdx.x * 16 + at / TURNS, b = at % TURNS;
+        double sin, cos;
+        sincospi(2.0 * double(u64(b) * c % sixteenth) / double(sixteenth), &sin, &cos);
+        basis[u64(c) * 2 * TURNS + b] = to_f16(float(cos));
+        basis[u64(c) * 2 * TURNS + TURNS + b] = to_f16(float(sin));
+    }
+    for (u32 at = threadIdx.x; at < 16 * RADIX; at += blockDim.x) {
+        const u32 c = blockIdx.x * 16 + at / RADIX, a = at % RADIX;
+        double sin, cos;
+        sincospi(2.0 * double(u64(a) * c) / double(period), &sin, &cos);
+        twiddles[(u64(c) * RADIX + a) * 2] = float(cos);
+        twiddles[(u64(c) * RADIX + a) * 2 + 1] = float(sin);
+    }
+}

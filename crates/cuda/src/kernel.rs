@@ -1,0 +1,69 @@
+//! One kernel, ready to be launched.
+
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUfunction_attribute as Attribute;
+use cudarc::driver::{CudaFunction, CudaModule, LaunchArgs, LaunchConfig};
+
+use crate::error::While;
+use crate::{CudaError, Device};
+
+/// A kernel and the shared memory that it takes.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    function: CudaFunction,
+    threads: u32,
+    shared_bytes: u32,
+}
+
+impl Kernel {
+    /// The kernel `name`, of blocks of `threads`, without shared memory of its own choosing.
+    pub(crate) fn new(module: &Arc<CudaModule>, name: &str, threads: usize) -> Result<Self, CudaError> {
+        let function = module.load_function(name).during("loading a kernel")?;
+        Ok(Kernel { function, threads: narrow("threads of a block", threads)?, shared_bytes: 0 })
+    }
+
+    /// With the bytes of shared memory that the source says, in the variable `NAME_shared`.
+    pub(crate) fn with_shared(device: &Device, module: &Arc<CudaModule>, name: &str, threads: usize) -> Result<Self, CudaError> {
+        let mut kernel = Self::new(module, name, threads)?;
+        let bytes = {
+            let stream = device.stream();
+            let variable = module.get_global(&format!("{name}_shared"), stream).during("loading a kernel")?;
+            let mut bytes = [0u8; 4];
+            stream.memcpy_dtoh(&variable, &mut bytes).during("loading a kernel")?;
+            device.synchronize()?;
+            u32::from_le_bytes(bytes)
+        };
+        let most = i32::try_from(bytes).unwrap_or(i32::MAX);
+        kernel
+            .function
+            .set_attribute(Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most)
+            .during("giving a kernel its shared memory")?;
+        kernel.shared_bytes = bytes;
+        Ok(kernel)
+    }
+
+    /// Launches it with the arguments that `push` gives, in the kernel's order.
+    ///
+    /// # Safety
+    /// The arguments are those of the kernel, and what they point to is as long as it expects.
+    pub(crate) unsafe fn launch<'a>(
+        &'a self,
+        device: &'a Device,
+        blocks: (u32, u32, u32),
+        push: impl FnOnce(&mut LaunchArgs<'a>),
+    ) -> Result<(), CudaError> {
+        let mut args = device.stream().launch_builder(&self.function);
+        push(&mut args);
+        let config =
+            LaunchConfig { grid_dim: blocks, block_dim: (self.threads, 1, 1), shared_mem_bytes: self.shared_bytes };
+        // SAFETY: as the caller promises.
+        unsafe { args.launch(config) }.during("launching a kernel")?;
+        Ok(())
+    }
+}
+
+/// A number as kernels take it.
+pub(crate) fn narrow(what: &'static str, got: usize) -> Result<u32, CudaError> {
+    u32::try_from(got).map_err(|_| CudaError::Shape { what, expected: "less than 2^32", got })
+}
