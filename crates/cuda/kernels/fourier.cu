@@ -459,7 +459,7 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
 #define PARTS (HARMONICS / PART)
 
 // 32 harmonics of the weights' transforms times the value spectra. Blocks: (PARTS, G, B); 256 threads.
-extern "C" __global__ void __launch_bounds__(256) fourier_project(const Middle *middles, Work work, u32 pieces) {
+extern "C" __global__ void __launch_bounds__(256, 2) fourier_project(const Middle *middles, Work work, u32 pieces) {
     __shared__ float factors[GROUP][64];
     __shared__ float sums[GROUP][2 * PART];
     const Middle &middle = middles[blockIdx.z];

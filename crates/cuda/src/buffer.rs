@@ -53,6 +53,18 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.clone_dtoh(&self.slice).during("copying from the GPU")
     }
 
+    /// The numbers of a range of it, once everything before is done.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if it holds fewer.
+    pub fn read_range(&self, range: std::ops::Range<usize>) -> Result<Vec<T>, CudaError>
+    where
+        T: Clone + Default,
+    {
+        self.check("a buffer", range.end)?;
+        self.stream.clone_dtoh(&self.slice.slice(range)).during("copying from the GPU")
+    }
+
     /// Numbers it holds.
     #[allow(clippy::len_without_is_empty)] // none is empty
     pub fn len(&self) -> usize {

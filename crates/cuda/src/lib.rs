@@ -19,6 +19,7 @@ mod error;
 mod graph;
 mod kernel;
 mod nvrtc;
+mod random;
 mod source;
 
 pub use buffer::Buffer;
@@ -27,4 +28,5 @@ pub use device::{Device, DeviceInfo};
 pub use error::CudaError;
 pub use graph::{Graph, Stopwatch};
 pub use nvrtc::{Compiled, Nvrtc};
+pub use random::Random;
 pub use source::Source;

@@ -10,11 +10,17 @@ pub(crate) const HEADERS: [(&str, &str); 3] = [
 ];
 
 /// A kernel file with the sizes that it is compiled for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     pub(crate) file: &'static str,
     pub(crate) text: &'static str,
     pub(crate) sizes: Vec<(&'static str, usize)>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("file", &self.file).field("sizes", &self.sizes).finish_non_exhaustive()
+    }
 }
 
 impl Source {
@@ -34,6 +40,11 @@ impl Source {
             ("VALUE_TRACKS", tracks[1]),
         ];
         Source { file: "fourier.cu", text: include_str!("../kernels/fourier.cu"), sizes }
+    }
+
+    /// Random numbers.
+    pub fn random() -> Self {
+        Source { file: "random.cu", text: include_str!("../kernels/random.cu"), sizes: Vec::new() }
     }
 
     /// The file's name.

@@ -34,8 +34,8 @@ impl FourierSizes {
     pub fn check(&self) -> Result<(), CudaError> {
         self.heads.check()?;
         let shape = |what, expected, got| Err(CudaError::Shape { what, expected, got });
-        if !self.harmonics.is_multiple_of(TILE) || !(TILE..=1024).contains(&self.harmonics) {
-            return shape("the number of harmonics", "a multiple of 256 up to 1024", self.harmonics);
+        if !self.harmonics.is_multiple_of(TILE) || !(TILE..=512).contains(&self.harmonics) {
+            return shape("the number of harmonics", "256 or 512", self.harmonics);
         }
         for tracks in [self.key_tracks, self.value_tracks] {
             if !(1..=self.heads.head_dim).contains(&tracks) {

@@ -1,0 +1,273 @@
+//! Decode attention on a GPU against `f64`, over random shapes. Where there is none, nothing is computed.
+
+mod support;
+
+use fourier_kv_cuda::attention::exact::ExactAttention;
+use fourier_kv_cuda::attention::fourier::{FourierAttention, FourierMiddle, FourierPast, FourierSizes};
+use fourier_kv_cuda::attention::{Heads, TokensView};
+use fourier_kv_cuda::{Buffer, Device};
+use half::bf16;
+use support::{Circle, Numbers, distance, softmax_sum};
+
+/// What rounding keys, values, queries and weights to `bf16` or halves once each may cost.
+const CLOSE: f64 = 4e-3;
+
+/// Tokens held whole, on the host.
+struct Whole {
+    keys: Vec<bf16>,
+    values: Vec<bf16>,
+    count: usize,
+    capacity: usize,
+}
+
+impl Whole {
+    fn random(numbers: &mut Numbers, heads: Heads, count: usize) -> Self {
+        let capacity = count + numbers.below(3);
+        let mut rows = || {
+            let mut rows = numbers.bf16(heads.kv_heads * capacity * heads.head_dim, 1.0);
+            // Beyond the tokens there are, nothing may be read as a number.
+            for (i, x) in rows.iter_mut().enumerate() {
+                if i / heads.head_dim % capacity.max(1) >= count {
+                    *x = bf16::NAN;
+                }
+            }
+            rows
+        };
+        Whole { keys: rows(), values: rows(), count, capacity }
+    }
+
+    fn row(&self, rows: &[bf16], heads: Heads, g: usize, t: usize, d: usize) -> f64 {
+        rows[(g * self.capacity + t) * heads.head_dim + d].to_f64()
+    }
+
+    fn scores(&self, heads: Heads, g: usize, q: &[f32]) -> Vec<f64> {
+        let term = |t: usize, d: usize| f64::from(q[d]) * self.row(&self.keys, heads, g, t, d);
+        let dot = |t: usize| (0..heads.head_dim).map(|d| term(t, d)).sum::<f64>();
+        (0..self.count).map(|t| dot(t) / (heads.head_dim as f64).sqrt()).collect()
+    }
+}
+
+/// Tokens held whole, on the device.
+struct Uploaded {
+    _rows: Vec<[Buffer<bf16>; 2]>,
+    views: Buffer<TokensView>,
+}
+
+fn upload(device: &Device, all: &[Whole]) -> Uploaded {
+    let rows: Vec<_> =
+        all.iter().map(|w| [device.upload(&w.keys).unwrap(), device.upload(&w.values).unwrap()]).collect();
+    let view = |(w, [keys, values]): (&Whole, &[Buffer<bf16>; 2])| TokensView {
+        keys: keys.address(),
+        values: values.address(),
+        count: w.count as u32,
+        capacity: w.capacity as u32,
+    };
+    let views: Vec<_> = all.iter().zip(&rows).map(view).collect();
+    Uploaded { views: device.upload(&views).unwrap(), _rows: rows }
+}
+
+fn shapes() -> [Heads; 5] {
+    let heads = |heads, kv_heads, head_dim| Heads { heads, kv_heads, head_dim };
+    [heads(8, 2, 128), heads(9, 3, 64), heads(14, 2, 64), heads(8, 1, 128), heads(4, 4, 96)]
+}
+
+#[test]
+fn exact_attention_is_that_of_f64() {
+    let Some(device) = support::device() else { return };
+    let mut numbers = Numbers(1);
+    for heads in shapes() {
+        let attention = ExactAttention::new(&device, heads).unwrap();
+        for counts in [vec![1, 0, 63, 64], vec![65, 1000, 2], vec![4097]] {
+            let all: Vec<_> = counts.iter().map(|&count| Whole::random(&mut numbers, heads, count)).collect();
+            let queries = numbers.f32(all.len() * heads.heads * heads.head_dim, 2.0);
+            let uploaded = upload(&device, &all);
+            let mut work = attention.work(&device, all.len()).unwrap();
+            let mut out = device.upload(&vec![f32::NAN; queries.len()]).unwrap();
+            let q = device.upload(&queries).unwrap();
+            attention.attend(&device, &q, &uploaded.views, &mut work, &mut out).unwrap();
+            let out = out.read().unwrap();
+            for (row, q) in queries.chunks(heads.head_dim).enumerate() {
+                let (whole, g) = (&all[row / heads.heads], row % heads.heads / heads.group());
+                let expected = softmax_sum(&whole.scores(heads, g, q), heads.head_dim, |t, d| {
+                    whole.row(&whole.values, heads, g, t, d)
+                });
+                let off = distance(&out[row * heads.head_dim..][..heads.head_dim], &expected);
+                assert!(off < CLOSE, "{heads:?}, {} tokens, row {row}: {off}", whole.count);
+            }
+        }
+    }
+}
+
+/// One side of a middle, on the host.
+struct Side {
+    /// `[G][D]`: the spectral dims, then the exact ones.
+    dims: Vec<u16>,
+    /// `[G][tracks][2][N]`.
+    spectra: Vec<bf16>,
+    /// `[G][tracks]`.
+    means: Vec<f32>,
+    /// `[G][capacity][width]`.
+    exact: Vec<bf16>,
+    tracks: usize,
+    width: usize,
+}
+
+impl Side {
+    fn random(numbers: &mut Numbers, sizes: &FourierSizes, values: bool, period: usize, capacity: usize) -> Self {
+        let Heads { kv_heads, head_dim, .. } = sizes.heads;
+        let tracks = if values { sizes.value_tracks } else { sizes.key_tracks };
+        let width = sizes.widths()[usize::from(values)];
+        let deviation = period as f64 / (2.0 * (sizes.harmonics as f64).sqrt());
+        let mut exact = numbers.bf16(kv_heads * capacity * width, 1.0);
+        for (i, x) in exact.iter_mut().enumerate() {
+            if i % width.max(1) >= head_dim - tracks {
+                *x = bf16::ZERO;
+            }
+        }
+        Side {
+            dims: (0..kv_heads).flat_map(|_| numbers.permutation(head_dim)).collect(),
+            spectra: numbers.bf16(kv_heads * tracks * 2 * sizes.harmonics, deviation),
+            means: numbers.f32(kv_heads * tracks, 1.0),
+            exact,
+            tracks,
+            width,
+        }
+    }
+
+    /// `[count][D]` of a head, rebuilt.
+    fn rebuilt(&self, sizes: &FourierSizes, circle: &Circle, capacity: usize, g: usize, count: usize) -> Vec<f64> {
+        let dim = sizes.heads.head_dim;
+        let mut rows = vec![0.0; count * dim];
+        for i in 0..dim {
+            let d = usize::from(self.dims[g * dim + i]);
+            if i < self.tracks {
+                let track = g * self.tracks + i;
+                let n = 2 * sizes.harmonics;
+                let spectrum: Vec<f64> = self.spectra[track * n..][..n].iter().map(|x| x.to_f64()).collect();
+                for t in 0..count {
+                    rows[t * dim + d] = circle.rebuild(&spectrum, t) + f64::from(self.means[track]);
+                }
+            } else {
+                for t in 0..count {
+                    rows[t * dim + d] = self.exact[(g * capacity + t) * self.width + i - self.tracks].to_f64();
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// A middle on the host.
+struct Middle {
+    sides: [Side; 2],
+    count: usize,
+    capacity: usize,
+}
+
+impl Middle {
+    fn random(numbers: &mut Numbers, sizes: &FourierSizes, period: usize, count: usize) -> Self {
+        let capacity = count + numbers.below(5);
+        let mut side = |values| Side::random(numbers, sizes, values, period, capacity);
+        Middle { sides: [side(false), side(true)], count, capacity }
+    }
+
+    fn upload(&self, device: &Device, sizes: &FourierSizes) -> FourierMiddle {
+        let mut middle = FourierMiddle::new(device, sizes, self.capacity).unwrap();
+        for (i, side) in self.sides.iter().enumerate() {
+            middle.exact[i].write(&side.exact).unwrap();
+            middle.spectra[i].write(&side.spectra).unwrap();
+            middle.means[i].write(&side.means).unwrap();
+            middle.dims[i].write(&side.dims).unwrap();
+        }
+        middle
+    }
+}
+
+/// The largest distance of any row's output from rebuild-then-attend in `f64`.
+fn fourier_error(device: &Device, sizes: FourierSizes, period: usize, counts: &[(usize, usize)], seed: u64) -> f64 {
+    let Heads { heads, head_dim, .. } = sizes.heads;
+    let mut numbers = Numbers(seed);
+    let middles: Vec<_> = counts.iter().map(|&(count, _)| Middle::random(&mut numbers, &sizes, period, count)).collect();
+    let whole: Vec<_> = counts.iter().map(|&(_, count)| Whole::random(&mut numbers, sizes.heads, count)).collect();
+    let queries = numbers.f32(counts.len() * heads * head_dim, 1.0);
+
+    let attention = FourierAttention::new(device, sizes).unwrap();
+    let tables = attention.tables(device, period).unwrap();
+    let held: Vec<_> = middles.iter().map(|m| m.upload(device, &sizes)).collect();
+    let views: Vec<_> = held.iter().zip(&middles).map(|(m, host)| m.view(&tables, host.count).unwrap()).collect();
+    let (views, uploaded) = (device.upload(&views).unwrap(), upload(device, &whole));
+    let q = device.upload(&queries).unwrap();
+    let mut out = device.upload(&vec![f32::NAN; queries.len()]).unwrap();
+    let mut work = attention.work(device, counts.len(), 1024).unwrap();
+    let past = FourierPast { queries: &q, middles: &views, whole: &uploaded.views };
+    attention.attend(device, past, &mut work, &mut out).unwrap();
+    let out = out.read().unwrap();
+
+    let circle = Circle::new(period);
+    let mut worst: f64 = 0.0;
+    for (b, (middle, whole)) in middles.iter().zip(&whole).enumerate() {
+        for g in 0..sizes.heads.kv_heads {
+            let [keys, values] = [0, 1]
+                .map(|i| middle.sides[i].rebuilt(&sizes, &circle, middle.capacity, g, middle.count));
+            for h in g * sizes.heads.group()..(g + 1) * sizes.heads.group() {
+                let row = b * heads + h;
+                let q = &queries[row * head_dim..][..head_dim];
+                let dot = |k: &[f64]| q.iter().zip(k).map(|(&a, b)| f64::from(a) * b).sum::<f64>();
+                let mut scores: Vec<f64> =
+                    keys.chunks(head_dim).map(|k| dot(k) / (head_dim as f64).sqrt()).collect();
+                scores.extend(whole.scores(sizes.heads, g, q));
+                let expected = softmax_sum(&scores, head_dim, |t, d| match t.checked_sub(middle.count) {
+                    None => values[t * head_dim + d],
+                    Some(t) => whole.row(&whole.values, sizes.heads, g, t, d),
+                });
+                worst = worst.max(distance(&out[row * head_dim..][..head_dim], &expected));
+            }
+        }
+    }
+    worst
+}
+
+#[test]
+fn fourier_attention_is_that_of_the_rebuilt_past_in_f64() {
+    let Some(device) = support::device() else { return };
+    for (i, heads) in shapes().into_iter().enumerate() {
+        let d = heads.head_dim;
+        for (j, (harmonics, key_tracks, value_tracks)) in
+            [(256, d * 3 / 4 + 1, d * 3 / 4 + 1), (512, d * 9 / 10, d * 19 / 20), (256, d / 2, d * 7 / 10), (256, d, d)]
+                .into_iter()
+                .enumerate()
+        {
+            let sizes = FourierSizes { heads, harmonics, key_tracks, value_tracks };
+            let seed = (10 * i + j) as u64;
+            let counts: &[_] = if j == 0 { &[(1500, 70), (0, 5), (1, 0), (1536, 0)] } else { &[(1030, 70)] };
+            let off = fourier_error(&device, sizes, 1536, counts, seed);
+            assert!(off < CLOSE, "{sizes:?}: {off}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_the_kernels_are_not_written_for_are_refused() {
+    let heads = Heads { heads: 32, kv_heads: 8, head_dim: 128 };
+    assert!(heads.check().is_ok());
+    for wrong in [
+        Heads { heads: 33, ..heads },
+        Heads { kv_heads: 0, ..heads },
+        Heads { kv_heads: 2, ..heads },
+        Heads { head_dim: 80, ..heads },
+        Heads { head_dim: 512, ..heads },
+    ] {
+        assert!(wrong.check().is_err(), "{wrong:?}");
+    }
+    let sizes = FourierSizes { heads, harmonics: 512, key_tracks: 97, value_tracks: 97 };
+    assert!(sizes.check().is_ok());
+    assert_eq!(sizes.widths(), [32, 32]);
+    for wrong in [
+        FourierSizes { harmonics: 500, ..sizes },
+        FourierSizes { harmonics: 0, ..sizes },
+        FourierSizes { key_tracks: 0, ..sizes },
+        FourierSizes { value_tracks: 129, ..sizes },
+    ] {
+        assert!(wrong.check().is_err(), "{wrong:?}");
+    }
+}
