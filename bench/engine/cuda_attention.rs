@@ -201,7 +201,7 @@ fn measure_fourier(device: &Device, random: &mut Random, context: usize, batch: 
             for side in 0..2 {
                 random.bf16(device, &mut middle.spectra[side], deviation)?;
                 random.bf16(device, &mut middle.exact[side], 1.0)?;
-                random.f32(device, &mut middle.means[side], 1.0)?;
+                random.f32(device, &mut middle.means[side], 0.02)?;
                 middle.dims[side].write(&dims[side])?;
             }
             middles.push(middle);

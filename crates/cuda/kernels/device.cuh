@@ -16,6 +16,15 @@ typedef unsigned long long u64;
 typedef u16 bf16;
 typedef u16 f16;
 
+// Bytes of shared memory that a block may have, and that a multiprocessor has for all its blocks.
+#if __CUDA_ARCH__ >= 900
+#define MOST_SHARED 232448
+#elif __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 870
+#define MOST_SHARED 166912
+#else
+#define MOST_SHARED 101376
+#endif
+
 #define MINUS_INFINITY __int_as_float(0xff800000)
 #define LOG2_E 1.4426950408889634f
 

@@ -26,7 +26,6 @@
 // A team of warps takes a tile through everything: each warp has one query head of the group and some of the runs.
 #define TEAM_WARPS (GROUP > 4 ? 8 : 4)
 #define TEAM (TEAM_WARPS * 32)
-#define TEAMS (8 / TEAM_WARPS)
 #define RUNS (RADIX / TEAM_WARPS)
 #define TILE (16 * RADIX)
 #define KEY_BYTES (KEY_STEPS > 0 ? TILE * KEY_ROW : 0)
@@ -37,12 +36,18 @@
 #define SCORE_HEAD (RADIX * SCORE_RUN + 8)
 #define WEIGHT_HEAD (TILE + 8)
 #define EXCHANGE_BYTES (GROUP * (SCORE_HEAD * 4 + WEIGHT_HEAD * 2) + 64)
-#define TEAM_BYTES (2 * TILE_BYTES + (EXCHANGE_BYTES + 15) / 16 * 16)
+// As many teams as there is room for, with two tiles each: one that is computed with, one that is on its way. Where not
+// even one has room for two, it waits for each.
+#define TEAM_BYTES_OF(tiles) ((tiles) * TILE_BYTES + (EXCHANGE_BYTES + 15) / 16 * 16)
+#define TEAMS (TEAM_WARPS == 4 && 2 * TEAM_BYTES_OF(2) <= MOST_SHARED ? 2 : 1)
+#define TILES_HELD (TEAMS * TEAM_BYTES_OF(2) <= MOST_SHARED ? 2 : 1)
+#define TEAM_BYTES TEAM_BYTES_OF(TILES_HELD)
 #define FOURIER_SHARED_BYTES (TEAMS * TEAM_BYTES)
 
-// Bytes of shared memory, read by the host.
+// Bytes of shared memory and threads of a block, read by the host.
 extern "C" __device__ u32 fourier_contract_shared = TOKENS_SHARED_BYTES;
 extern "C" __device__ u32 fourier_attend_shared = FOURIER_SHARED_BYTES;
+extern "C" __device__ u32 fourier_attend_threads = TEAMS * TEAM;
 
 // The middle of one sequence, of all key/value heads.
 struct Middle {
@@ -391,7 +396,7 @@ __device__ __forceinline__ float load_contracted(Spectrum &to, const float *from
     return largest;
 }
 
-// Blocks: (pieces, G, B); 256 threads; FOURIER_SHARED_BYTES.
+// Blocks: (pieces, G, B); TEAMS * TEAM threads; FOURIER_SHARED_BYTES.
 extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
     fourier_attend(const float *q, const Middle *middles, Work work, float scale) {
     extern __shared__ __align__(128) u8 shared[];
@@ -401,13 +406,13 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
     u8 *own = shared + team * TEAM_BYTES;
     const u32 stages = shared_address(own);
     Exchange exchange;
-    exchange.scores = reinterpret_cast<float *>(own + 2 * TILE_BYTES);
+    exchange.scores = reinterpret_cast<float *>(own + TILES_HELD * TILE_BYTES);
     exchange.factors = exchange.scores + GROUP * SCORE_HEAD;
     exchange.weights = reinterpret_cast<bf16 *>(exchange.factors + 16);
 
     if (KEY_WIDTH % 16 != 0) {
         // Numbers beyond the rows that are copied are multiplied with zeros: they must be finite.
-        for (u32 at = thread; at < 2 * TILE_BYTES / 16; at += TEAM)
+        for (u32 at = thread; at < TILES_HELD * TILE_BYTES / 16; at += TEAM)
             reinterpret_cast<uint4 *>(own)[at] = make_uint4(0, 0, 0, 0);
         barrier(1 + team, TEAM);
     }
@@ -425,11 +430,11 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
     u32 exact_query[AT_LEAST_1(KEY_STEPS)][2];
     load_exact_query(exact_query, q + u64(query_head) * HEAD_DIM, middle.key_dims + head * HEAD_DIM);
 
-    u32 stage = stages, other = stages + TILE_BYTES;
+    u32 stage = stages, other = stages + (TILES_HELD - 1) * TILE_BYTES;
     for (; tile < end; tile++) {
         wait_copies<0>();
         barrier(1 + team, TEAM);
-        if (tile + 1 < end) copy_tile(other, middle, head, (tile + 1) * 16, thread);
+        if (TILES_HELD > 1 && tile + 1 < end) copy_tile(other, middle, head, (tile + 1) * 16, thread);
         const u32 tables = stage + KEY_BYTES + VALUE_BYTES;
         if (KEY_STEPS > 0) score_exact(exchange.scores, exact_query, stage);
         float s[2][4] = {};
@@ -446,6 +451,10 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
             add_values(state.values, exchange.weights, stage + KEY_BYTES);
         }
         if (warp < GROUP) forward_tile(state.harmonics, s, turns, tables);
+        if (TILES_HELD == 1) {
+            barrier(1 + team, TEAM);
+            if (tile + 1 < end) copy_tile(other, middle, head, (tile + 1) * 16, thread);
+        }
         const u32 swap = stage;
         stage = other;
         other = swap;

@@ -13,10 +13,11 @@
 // Defined for each program: HEAD_DIM (a multiple of 16), GROUP (query heads of a key/value head, at most 8).
 #define WARPS 4
 #define STEP 16
-#define STAGES 3
 // A row in shared memory: 16 bytes more than it holds, so that 8 rows lie in different banks.
 #define ROW_BYTES (HEAD_DIM * 2 + 16)
 #define STAGE_BYTES (2 * STEP * ROW_BYTES)
+// Three stages where two blocks of them fit a multiprocessor.
+#define STAGES (2 * (WARPS * 3 * STAGE_BYTES + 1024) <= MOST_SHARED + 1024 ? 3 : 2)
 #define TOKENS_SHARED_BYTES (WARPS * STAGES * STAGE_BYTES)
 #define MTILES (HEAD_DIM / 16)
 

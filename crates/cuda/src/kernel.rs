@@ -24,23 +24,26 @@ impl Kernel {
     }
 
     /// With the bytes of shared memory that the source says, in the variable `NAME_shared`.
-    pub(crate) fn with_shared(device: &Device, module: &Arc<CudaModule>, name: &str, threads: usize) -> Result<Self, CudaError> {
+    pub(crate) fn with_shared(
+        device: &Device,
+        module: &Arc<CudaModule>,
+        name: &str,
+        threads: usize,
+    ) -> Result<Self, CudaError> {
         let mut kernel = Self::new(module, name, threads)?;
-        let bytes = {
-            let stream = device.stream();
-            let variable = module.get_global(&format!("{name}_shared"), stream).during("loading a kernel")?;
-            let mut bytes = [0u8; 4];
-            stream.memcpy_dtoh(&variable, &mut bytes).during("loading a kernel")?;
-            device.synchronize()?;
-            u32::from_le_bytes(bytes)
-        };
-        let most = i32::try_from(bytes).unwrap_or(i32::MAX);
+        kernel.shared_bytes = variable(device, module, &format!("{name}_shared"))?;
+        let most = i32::try_from(kernel.shared_bytes).unwrap_or(i32::MAX);
         kernel
             .function
             .set_attribute(Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most)
             .during("giving a kernel its shared memory")?;
-        kernel.shared_bytes = bytes;
         Ok(kernel)
+    }
+
+    /// The same, with as many threads as the variable `NAME_threads` says.
+    pub(crate) fn with_threads(device: &Device, module: &Arc<CudaModule>, name: &str) -> Result<Self, CudaError> {
+        let threads = variable(device, module, &format!("{name}_threads"))?;
+        Self::with_shared(device, module, name, threads as usize)
     }
 
     /// Launches it with the arguments that `push` gives, in the kernel's order.
@@ -61,6 +64,16 @@ impl Kernel {
         unsafe { args.launch(config) }.during("launching a kernel")?;
         Ok(())
     }
+}
+
+/// The value of a variable of a source.
+fn variable(device: &Device, module: &Arc<CudaModule>, name: &str) -> Result<u32, CudaError> {
+    let stream = device.stream();
+    let place = module.get_global(name, stream).during("loading a kernel")?;
+    let mut bytes = [0u8; 4];
+    stream.memcpy_dtoh(&place, &mut bytes).during("loading a kernel")?;
+    device.synchronize()?;
+    Ok(u32::from_le_bytes(bytes))
 }
 
 /// A number as kernels take it.

@@ -213,7 +213,7 @@ impl FourierAttention {
         Ok(FourierAttention {
             sizes,
             contract: Kernel::with_shared(device, &module, "fourier_contract", 128)?,
-            attend: Kernel::with_shared(device, &module, "fourier_attend", 256)?,
+            attend: Kernel::with_threads(device, &module, "fourier_attend")?,
             project: Kernel::new(&module, "fourier_project", 256)?,
             finish: Kernel::new(&module, "fourier_finish", head_dim)?,
             tables: Kernel::new(&module, "fourier_tables", 256)?,

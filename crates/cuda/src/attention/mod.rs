@@ -36,8 +36,8 @@ impl Heads {
         if !(1..=8).contains(&self.group()) {
             return shape("the number of query heads of a key/value head", "1 to 8", self.group());
         }
-        if !self.head_dim.is_multiple_of(32) || !(32..=256).contains(&self.head_dim) {
-            return shape("the number of head dims", "a multiple of 32 up to 256", self.head_dim);
+        if !self.head_dim.is_multiple_of(32) || !(32..=128).contains(&self.head_dim) {
+            return shape("the number of head dims", "a multiple of 32 up to 128", self.head_dim);
         }
         Ok(())
     }
