@@ -13,9 +13,7 @@ mod support;
 use std::io::Write;
 
 use fourier_kv_cuda::attention::exact::ExactAttention;
-use fourier_kv_cuda::attention::fourier::{
-    FourierAttention, FourierMiddle, FourierPast, FourierSizes, MiddleView,
-};
+use fourier_kv_cuda::attention::fourier::{FourierAttention, FourierMiddle, FourierPast, FourierSizes, MiddleView};
 use fourier_kv_cuda::attention::{Heads, TokensView};
 use fourier_kv_cuda::{Buffer, CudaError, Device, Graph, Random, Stopwatch};
 use half::bf16;
@@ -282,11 +280,10 @@ fn fourier_row(
     let scale = (HEADS.head_dim as f64).sqrt();
     let u = keys.contracted(|d| f64::from(q[d]));
     let mean: f64 = (0..key_tracks).map(|i| f64::from(q[usize::from(keys.dims[i])]) * keys.means[i]).sum();
-    let mut scores: Vec<f64> = (0..tokens).map(|t| (circle.rebuild(&u, t) + mean) / scale).collect();
+    let mut scores: Vec<f64> = circle.rebuild(&u, tokens).iter().map(|x| (x + mean) / scale).collect();
     for (t, score) in scores.iter_mut().enumerate() {
-        let exact = (key_tracks..HEADS.head_dim).map(|i| {
-            f64::from(q[usize::from(keys.dims[i])]) * keys.exact[t * keys.width + i - key_tracks]
-        });
+        let exact = (key_tracks..HEADS.head_dim)
+            .map(|i| f64::from(q[usize::from(keys.dims[i])]) * keys.exact[t * keys.width + i - key_tracks]);
         *score += exact.sum::<f64>() / scale;
     }
     scores.extend(dots(q, &layer.whole.head(0, b, g)?));
@@ -314,7 +311,11 @@ fn fourier_row(
             let dot: f64 = spectrum.iter().zip(&transform).map(|(a, b)| a * b).sum();
             dot + middle_sum * values.means[i]
         } else {
-            weights[..tokens].iter().enumerate().map(|(t, w)| w * values.exact[t * values.width + i - value_tracks]).sum()
+            weights[..tokens]
+                .iter()
+                .enumerate()
+                .map(|(t, w)| w * values.exact[t * values.width + i - value_tracks])
+                .sum()
         };
     }
     for (t, weight) in weights[tokens..].iter().enumerate() {

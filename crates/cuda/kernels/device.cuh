@@ -124,3 +124,12 @@ __device__ __forceinline__ void barrier(int number, int threads) {
 __device__ __forceinline__ float rescale(float from, float to) {
     return from == MINUS_INFINITY ? 0.0f : power_of_two(from - to);
 }
+
+// Waits until everything before this kernel is done, then lets the next one begin: what a kernel does before this is
+// done while the one before it ends. It may read then what was written before that one, and write nothing.
+__device__ __forceinline__ void begin() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}

@@ -8,20 +8,20 @@ extern "C" __device__ u32 exact_pieces_shared = TOKENS_SHARED_BYTES;
 extern "C" __global__ void __launch_bounds__(WARPS * 32)
     exact_pieces(const float *q, const Tokens *sequences, States states, float scale) {
     extern __shared__ __align__(128) u8 shared[];
+    begin();
     attend_tokens(shared, q, scale, sequences[blockIdx.z], states, gridDim.x, blockIdx.x, blockIdx.y, gridDim.y,
                   blockIdx.z);
 }
 
-// Merges the states of `pieces` pieces: out [B][H][D]. Blocks: B * H, of D threads. Rows that saw nothing are zero.
+// Merges the states of `pieces` pieces: out [B][H][D]. Blocks: B * H, of D threads; at most D
+// pieces. Rows that saw nothing are zero.
 extern "C" __global__ void merge_pieces(States states, u32 pieces, float *out) {
+    __shared__ float factors[HEAD_DIM];
     const u64 row = blockIdx.x;
-    const float *maxima = states.max + row * pieces, *sums = states.sum + row * pieces;
-    float top = MINUS_INFINITY, sum = 0.0f, value = 0.0f;
-    for (u32 i = 0; i < pieces; i++) top = fmaxf(top, maxima[i]);
-    for (u32 i = 0; i < pieces; i++) {
-        const float factor = rescale(maxima[i], top);
-        sum += factor * sums[i];
-        value += factor * states.out[(row * pieces + i) * HEAD_DIM + threadIdx.x];
-    }
+    begin();
+    const float sum = merge_factors(factors, states.max + row * pieces, states.sum + row * pieces, pieces);
+    float value = 0.0f;
+#pragma unroll 8
+    for (u32 i = 0; i < pieces; i++) value += factors[i] * states.out[(row * pieces + i) * HEAD_DIM + threadIdx.x];
     out[row * HEAD_DIM + threadIdx.x] = sum > 0.0f ? value / sum : 0.0f;
 }

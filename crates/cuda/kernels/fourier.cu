@@ -87,53 +87,42 @@ struct Work {
 
 #define CHUNK 64
 #define CHUNKS (2 * HARMONICS / CHUNK)
-#define LANES_OF_CHUNK 8
 
-// U of 64 numbers of the spectrum: 8 threads across, 16 down the tracks.
+// U of 64 numbers of the spectrum: two a lane, the tracks shared out among the warps.
 __device__ __forceinline__ void contract(u8 *shared, const float *q, const Middle &middle, float *contracted,
                                          float scale) {
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float *queries = reinterpret_cast<float *>(shared);
     for (int at = threadIdx.x; at < KEY_TRACKS * GROUP; at += WARPS * 32) {
-        const int track = at / GROUP, g = at % GROUP;
-        queries[at] = q[u64(query_head + g) * HEAD_DIM + middle.key_dims[head * HEAD_DIM + track]];
+        const int track = at % KEY_TRACKS, g = at / KEY_TRACKS;
+        queries[track * GROUP + g] = q[u64(query_head + g) * HEAD_DIM + middle.key_dims[head * HEAD_DIM + track]];
     }
     __syncthreads();
-    const int across = threadIdx.x % LANES_OF_CHUNK, down = threadIdx.x / LANES_OF_CHUNK;
-    const u32 first = blockIdx.x * CHUNK + across * 8;
+    const u32 first = blockIdx.x * CHUNK + lane * 2;
     const bf16 *spectra = middle.key_spectra + u64(head) * KEY_TRACKS * 2 * HARMONICS + first;
-    float sums[GROUP][8] = {};
-#pragma unroll 4
-    for (int track = down; track < KEY_TRACKS; track += WARPS * 32 / LANES_OF_CHUNK) {
-        const uint4 eight = *reinterpret_cast<const uint4 *>(spectra + u64(track) * 2 * HARMONICS);
-        const u32 pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+    float sums[GROUP][2] = {};
+#pragma unroll 12
+    for (int track = warp; track < KEY_TRACKS; track += WARPS) {
+        const u32 pair = *reinterpret_cast<const u32 *>(spectra + u64(track) * 2 * HARMONICS);
 #pragma unroll
         for (int g = 0; g < GROUP; g++) {
-            const float factor = queries[track * GROUP + g];
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                sums[g][2 * i] += factor * low_float(pairs[i]);
-                sums[g][2 * i + 1] += factor * high_float(pairs[i]);
-            }
+            sums[g][0] += queries[track * GROUP + g] * low_float(pair);
+            sums[g][1] += queries[track * GROUP + g] * high_float(pair);
         }
     }
-    __syncthreads();
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    float *partial = queries + KEY_TRACKS * GROUP;
 #pragma unroll
     for (int g = 0; g < GROUP; g++)
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            float sum = sums[g][i];
-            sum += __shfl_xor_sync(0xffffffffu, sum, 8);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 16);
-            if (lane < LANES_OF_CHUNK) queries[(warp * GROUP + g) * CHUNK + lane * 8 + i] = sum;
-        }
+        for (int i = 0; i < 2; i++) partial[(warp * GROUP + g) * CHUNK + lane * 2 + i] = sums[g][i];
     __syncthreads();
     for (int at = threadIdx.x; at < GROUP * CHUNK; at += WARPS * 32) {
         const int g = at / CHUNK;
         const u32 number = blockIdx.x * CHUNK + at % CHUNK;
         float sum = 0.0f;
-        for (int w = 0; w < WARPS; w++) sum += queries[w * GROUP * CHUNK + at];
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) sum += partial[w * GROUP * CHUNK + at];
         // Every harmonic but the constant stands for its mirror image too.
         const float weight = (number % HARMONICS == 0 ? 1.0f : 2.0f) / float(middle.period);
         contracted[u64(query_head + g) * 2 * HARMONICS + number] = sum * weight * scale;
@@ -144,6 +133,7 @@ __device__ __forceinline__ void contract(u8 *shared, const float *q, const Middl
 extern "C" __global__ void __launch_bounds__(WARPS * 32)
     fourier_contract(const float *q, const Middle *middles, const Tokens *whole, Work work, float scale) {
     extern __shared__ __align__(128) u8 shared[];
+    begin();
     if (blockIdx.x < CHUNKS) {
         contract(shared, q, middles[blockIdx.z], work.contracted, scale);
     } else {
@@ -421,6 +411,7 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
     u32 tile = u32(u64(tiles) * worker / workers);
     const u32 end = u32(u64(tiles) * (worker + 1) / workers);
     if (tile < end) copy_tile(stages, middle, head, tile * 16, thread);
+    begin();
 
     HeadState state = {MINUS_INFINITY, 0.0f, {}, {}};
     Spectrum u = {};
@@ -469,86 +460,109 @@ extern "C" __global__ void __launch_bounds__(TEAMS *TEAM, 1)
 
 // 32 harmonics of the weights' transforms times the value spectra. Blocks: (PARTS, G, B); 256 threads.
 extern "C" __global__ void __launch_bounds__(256, 2) fourier_project(const Middle *middles, Work work, u32 pieces) {
+    // Four threads a track, eight harmonics each.
+    constexpr int ROUNDS = (VALUE_TRACKS + 63) / 64;
     __shared__ float factors[GROUP][64];
-    __shared__ float sums[GROUP][2 * PART];
+    __shared__ float sums[GROUP][2][PART];
     const Middle &middle = middles[blockIdx.z];
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, quarter = threadIdx.x % 4;
+    uint4 spectra[ROUNDS][2];
+#pragma unroll
+    for (int round = 0; round < ROUNDS; round++) {
+        const int track = min(round * 64 + int(threadIdx.x / 4), VALUE_TRACKS - 1);
+        const bf16 *from = middle.value_spectra + (u64(head) * VALUE_TRACKS + track) * 2 * HARMONICS +
+                           blockIdx.x * PART + quarter * 8;
+        spectra[round][0] = *reinterpret_cast<const uint4 *>(from);
+        spectra[round][1] = *reinterpret_cast<const uint4 *>(from + HARMONICS);
+    }
+    begin();
     if (warp < GROUP) {
         const float *maxima = work.max + u64(query_head + warp) * pieces;
-        float top = MINUS_INFINITY;
-        for (u32 i = lane; i < pieces; i += 32) top = fmaxf(top, maxima[i]);
-        top = warp_max(top);
-        for (u32 i = lane; i < pieces; i += 32) factors[warp][i] = rescale(maxima[i], top);
+        const float first = lane < pieces ? maxima[lane] : MINUS_INFINITY;
+        const float second = lane + 32 < pieces ? maxima[lane + 32] : MINUS_INFINITY;
+        const float top = warp_max(fmaxf(first, second));
+        factors[warp][lane] = rescale(first, top);
+        factors[warp][lane + 32] = rescale(second, top);
     }
     __syncthreads();
     for (int at = threadIdx.x; at < GROUP * 2 * PART; at += 256) {
-        const int g = at / (2 * PART), number = at % (2 * PART);
-        const u32 n = blockIdx.x * PART + number % PART;
-        const float *from = work.harmonics + u64(query_head + g) * pieces * 2 * HARMONICS + number / PART * HARMONICS + n;
+        const int g = at / (2 * PART), side = at / PART % 2;
+        const u32 n = blockIdx.x * PART + at % PART;
+        const float *from = work.harmonics + u64(query_head + g) * pieces * 2 * HARMONICS + side * HARMONICS + n;
         float sum = 0.0f;
-#pragma unroll 8
+#pragma unroll 16
         for (u32 i = 0; i < pieces; i++) sum += factors[g][i] * from[u64(i) * 2 * HARMONICS];
-        sums[g][number] = sum * (n == 0 ? 1.0f : 2.0f) / float(middle.period);
+        sums[g][side][at % PART] = sum * (n == 0 ? 1.0f : 2.0f) / float(middle.period);
     }
     __syncthreads();
-    const bf16 *spectra = middle.value_spectra + u64(head) * VALUE_TRACKS * 2 * HARMONICS + blockIdx.x * PART + lane;
-#pragma unroll 4
-    for (int track = warp; track < VALUE_TRACKS; track += 8) {
-        const float re = bf16_to_float(spectra[u64(track) * 2 * HARMONICS]);
-        const float im = bf16_to_float(spectra[u64(track) * 2 * HARMONICS + HARMONICS]);
+#pragma unroll
+    for (int round = 0; round < ROUNDS; round++) {
+        const int track = round * 64 + int(threadIdx.x / 4);
+        const u32 pairs[2][4] = {
+            {spectra[round][0].x, spectra[round][0].y, spectra[round][0].z, spectra[round][0].w},
+            {spectra[round][1].x, spectra[round][1].y, spectra[round][1].z, spectra[round][1].w}};
 #pragma unroll
         for (int g = 0; g < GROUP; g++) {
-            const float sum = warp_sum(re * sums[g][lane] + im * sums[g][PART + lane]);
-            if (lane == 0) work.projected[(u64(query_head + g) * PARTS + blockIdx.x) * VALUE_TRACKS + track] = sum;
+            float sum = 0.0f;
+#pragma unroll
+            for (int side = 0; side < 2; side++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const float *f = &sums[g][side][quarter * 8 + 2 * i];
+                    sum += low_float(pairs[side][i]) * f[0] + high_float(pairs[side][i]) * f[1];
+                }
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            if (quarter == 0 && track < VALUE_TRACKS)
+                work.projected[(u64(query_head + g) * PARTS + blockIdx.x) * VALUE_TRACKS + track] = sum;
         }
     }
 }
 
 // All states merged: out [B][H][D]. Blocks: (H, B), of D threads.
-extern "C" __global__ void fourier_finish(const float *q, const Middle *middles, Work work, u32 pieces,
-                                          u32 whole_pieces, float scale, float *out) {
-    __shared__ float middle_out[HEAD_DIM];
-    __shared__ float partial[HEAD_DIM / 32];
+extern "C" __global__ void __launch_bounds__(HEAD_DIM)
+    fourier_finish(const float *q, const Middle *middles, Work work, u32 pieces, u32 whole_pieces, float scale,
+                   float *out) {
+    __shared__ float middle_out[HEAD_DIM], factors[HEAD_DIM], whole_factors[HEAD_DIM], partial[HEAD_DIM / 32];
     const Middle &middle = middles[blockIdx.y];
     const u64 row = u64(blockIdx.y) * gridDim.x + blockIdx.x;
     const u32 head = blockIdx.x / GROUP;
     const int at = threadIdx.x;
+    const u32 key_dim = middle.key_dims[head * HEAD_DIM + at], value_dim = middle.value_dims[head * HEAD_DIM + at];
+    const float key_mean = at < KEY_TRACKS ? middle.key_means[head * KEY_TRACKS + at] : 0.0f;
+    const float value_mean = at < VALUE_TRACKS ? middle.value_means[head * VALUE_TRACKS + at] : 0.0f;
+    begin();
     // The keys' means shift all scores of the middle alike.
-    const u16 *key_dims = middle.key_dims + head * HEAD_DIM, *value_dims = middle.value_dims + head * HEAD_DIM;
-    float shift = at < KEY_TRACKS ? q[row * HEAD_DIM + key_dims[at]] * middle.key_means[head * KEY_TRACKS + at] : 0.0f;
-    shift = warp_sum(shift);
-    if (at % 32 == 0) partial[at / 32] = shift;
-    float top = MINUS_INFINITY, sum = 0.0f, value = 0.0f;
-    for (u32 i = 0; i < pieces; i++) top = fmaxf(top, work.max[row * pieces + i]);
-    for (u32 i = 0; i < pieces; i++) {
-        const float factor = rescale(work.max[row * pieces + i], top);
-        sum += factor * work.sum[row * pieces + i];
-        if (at >= VALUE_TRACKS)
-            value += factor * work.exact[(row * pieces + i) * VALUE_WIDTH + at - VALUE_TRACKS];
-    }
+    const float term = warp_sum(q[row * HEAD_DIM + key_dim] * key_mean);
+    if (at % 32 == 0) partial[at / 32] = term;
+    const float sum = merge_factors(factors, work.max + row * pieces, work.sum + row * pieces, pieces);
+    float value = 0.0f;
     if (at < VALUE_TRACKS) {
-        value = sum * middle.value_means[head * VALUE_TRACKS + at];
+        value = sum * value_mean;
+#pragma unroll
         for (u32 i = 0; i < PARTS; i++) value += work.projected[(row * PARTS + i) * VALUE_TRACKS + at];
+    } else {
+#pragma unroll 8
+        for (u32 i = 0; i < pieces; i++)
+            value += factors[i] * work.exact[(row * pieces + i) * VALUE_WIDTH + at - VALUE_TRACKS];
     }
-    middle_out[value_dims[at]] = value;
-    __syncthreads();
-    shift = 0.0f;
-    for (int i = 0; i < HEAD_DIM / 32; i++) shift += partial[i];
-    top += shift * scale;
-    value = middle_out[at];
-    float all = top;
-    for (u32 i = 0; i < whole_pieces; i++) all = fmaxf(all, work.whole.max[row * whole_pieces + i]);
-    const float factor = rescale(top, all);
-    sum *= factor;
-    value *= factor;
+    middle_out[value_dim] = value;
+    float top = MINUS_INFINITY;
+    for (u32 i = 0; i < pieces; i++) top = fmaxf(top, work.max[row * pieces + i]);
+    for (int i = 0; i < HEAD_DIM / 32; i++) top += partial[i] * scale;
+    const float *maxima = work.whole.max + row * whole_pieces;
+    const float whole_sum = merge_factors(whole_factors, maxima, work.whole.sum + row * whole_pieces, whole_pieces);
+    float whole_top = MINUS_INFINITY, whole_value = 0.0f;
+#pragma unroll 8
     for (u32 i = 0; i < whole_pieces; i++) {
-        const u64 where = row * whole_pieces + i;
-        const float factor = rescale(work.whole.max[where], all);
-        sum += factor * work.whole.sum[where];
-        value += factor * work.whole.out[where * HEAD_DIM + at];
+        whole_top = fmaxf(whole_top, maxima[i]);
+        whole_value += whole_factors[i] * work.whole.out[(row * whole_pieces + i) * HEAD_DIM + at];
     }
-    out[row * HEAD_DIM + at] = sum > 0.0f ? value / sum : 0.0f;
+    const float all = fmaxf(top, whole_top), first = rescale(top, all), second = rescale(whole_top, all);
+    const float total = first * sum + second * whole_sum;
+    value = first * middle_out[at] + second * whole_value;
+    out[row * HEAD_DIM + at] = total > 0.0f ? value / total : 0.0f;
 }
 
 // The basis [C][2][TURNS] and the twiddles [C][16][2] of a period. Blocks: C / 16, of 256 threads.

@@ -205,3 +205,24 @@ __device__ __forceinline__ void attend_tokens(u8 *shared, const float *q, float 
     __syncthreads();
     write_state(state, reinterpret_cast<float *>(shared), to, query_head * pieces + number, pieces);
 }
+
+// What the outputs of `pieces` states, at most one a thread, are multiplied with to be added: factors[pieces], relative
+// to their largest maximum. Returns their sum. One block of HEAD_DIM threads.
+__device__ __forceinline__ float merge_factors(float *factors, const float *maxima, const float *sums, u32 pieces) {
+    __shared__ float partial[2][HEAD_DIM / 32];
+    const bool there = threadIdx.x < pieces;
+    const float own = there ? maxima[threadIdx.x] : MINUS_INFINITY, own_sum = there ? sums[threadIdx.x] : 0.0f;
+    const float largest = warp_max(own);
+    if (threadIdx.x % 32 == 0) partial[0][threadIdx.x / 32] = largest;
+    __syncthreads();
+    float top = MINUS_INFINITY;
+    for (int i = 0; i < HEAD_DIM / 32; i++) top = fmaxf(top, partial[0][i]);
+    const float factor = rescale(own, top);
+    if (there) factors[threadIdx.x] = factor;
+    const float sum = warp_sum(factor * own_sum);
+    if (threadIdx.x % 32 == 0) partial[1][threadIdx.x / 32] = sum;
+    __syncthreads();
+    float total = 0.0f;
+    for (int i = 0; i < HEAD_DIM / 32; i++) total += partial[1][i];
+    return total;
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DeviceRepr};
 
-use crate::error::While;
 use crate::CudaError;
+use crate::error::While;
 
 /// `len` numbers in a GPU's memory.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::CudaError;
 use crate::nvrtc::Nvrtc;
 use crate::source::Source;
-use crate::CudaError;
 
 /// Compiles kernels, each once: what was compiled is kept in a folder, by a hash of all that went into it.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaModule, CudaStream, DeviceRepr, sys};
 
+use crate::CudaError;
 use crate::buffer::Buffer;
 use crate::compiled::Compiler;
 use crate::error::While;
 use crate::source::Source;
-use crate::CudaError;
 
 /// What a GPU says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

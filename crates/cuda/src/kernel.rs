@@ -1,9 +1,11 @@
 //! One kernel, ready to be launched.
 
+use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use cudarc::driver::sys::CUfunction_attribute as Attribute;
-use cudarc::driver::{CudaFunction, CudaModule, LaunchArgs, LaunchConfig};
+use cudarc::driver::sys::{self, CUfunction_attribute as Attribute};
+use cudarc::driver::{CudaFunction, CudaModule, DeviceRepr};
 
 use crate::error::While;
 use crate::{CudaError, Device};
@@ -14,13 +16,14 @@ pub(crate) struct Kernel {
     function: CudaFunction,
     threads: u32,
     shared_bytes: u32,
+    overlaps: bool,
 }
 
 impl Kernel {
     /// The kernel `name`, of blocks of `threads`, without shared memory of its own choosing.
     pub(crate) fn new(module: &Arc<CudaModule>, name: &str, threads: usize) -> Result<Self, CudaError> {
         let function = module.load_function(name).during("loading a kernel")?;
-        Ok(Kernel { function, threads: narrow("threads of a block", threads)?, shared_bytes: 0 })
+        Ok(Kernel { function, threads: narrow("threads of a block", threads)?, shared_bytes: 0, overlaps: false })
     }
 
     /// With the bytes of shared memory that the source says, in the variable `NAME_shared`.
@@ -46,24 +49,60 @@ impl Kernel {
         Self::with_shared(device, module, name, threads as usize)
     }
 
-    /// Launches it with the arguments that `push` gives, in the kernel's order.
+    /// The same kernel, which waits for the one before it by itself (`begin` in kernels/device.cuh).
+    pub(crate) fn overlapping(mut self, device: &Device) -> Self {
+        self.overlaps = device.info().capability.0 >= 9;
+        self
+    }
+
+    /// Launches it.
     ///
     /// # Safety
-    /// The arguments are those of the kernel, and what they point to is as long as it expects.
-    pub(crate) unsafe fn launch<'a>(
-        &'a self,
-        device: &'a Device,
+    /// The arguments are those of the kernel in its order, and what they point to is as long as it expects.
+    pub(crate) unsafe fn launch(
+        &self,
+        device: &Device,
         blocks: (u32, u32, u32),
-        push: impl FnOnce(&mut LaunchArgs<'a>),
+        args: &mut [Argument<'_>],
     ) -> Result<(), CudaError> {
-        let mut args = device.stream().launch_builder(&self.function);
-        push(&mut args);
-        let config =
-            LaunchConfig { grid_dim: blocks, block_dim: (self.threads, 1, 1), shared_mem_bytes: self.shared_bytes };
-        // SAFETY: as the caller promises.
-        unsafe { args.launch(config) }.during("launching a kernel")?;
-        Ok(())
+        let what = "launching a kernel";
+        let mut value = sys::CUlaunchAttributeValue { pad: [0; 64] };
+        value.programmaticStreamSerializationAllowed = 1;
+        let id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+        let mut attribute = sys::CUlaunchAttribute { id, pad: [0; 4], value };
+        let config = sys::CUlaunchConfig {
+            gridDimX: blocks.0,
+            gridDimY: blocks.1,
+            gridDimZ: blocks.2,
+            blockDimX: self.threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: self.shared_bytes,
+            hStream: device.stream().cu_stream(),
+            attrs: &mut attribute,
+            numAttrs: u32::from(self.overlaps),
+        };
+        device.stream().context().bind_to_thread().during(what)?;
+        // SAFETY: as the caller promises; the driver reads configuration and arguments before it returns. `Argument` is
+        // a pointer and nothing else.
+        unsafe {
+            sys::cuLaunchKernelEx(&config, self.function.cu_function(), args.as_mut_ptr().cast(), std::ptr::null_mut())
+        }
+        .result()
+        .during(what)
     }
+}
+
+/// A reference to an argument, as the driver takes it.
+#[repr(transparent)]
+pub(crate) struct Argument<'a> {
+    _pointer: *const c_void,
+    _value: PhantomData<&'a ()>,
+}
+
+/// An argument of a kernel.
+pub(crate) fn arg<T: DeviceRepr>(value: &T) -> Argument<'_> {
+    Argument { _pointer: std::ptr::from_ref(value).cast(), _value: PhantomData }
 }
 
 /// The value of a variable of a source.

@@ -1,9 +1,9 @@
 //! Buffers of random numbers, for what is only measured; kernels/random.cu.
 
-use cudarc::driver::{DeviceRepr, PushKernelArg};
+use cudarc::driver::DeviceRepr;
 use half::bf16;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, arg};
 use crate::{Buffer, CudaError, Device, Source};
 
 /// Fills buffers with normally distributed numbers that are exact in `bf16`.
@@ -52,9 +52,5 @@ fn fill<T: DeviceRepr>(
 ) -> Result<(), CudaError> {
     let (address, count) = (to.address(), to.len() as u64);
     // SAFETY: the arguments in the kernel's order; it writes as many numbers as there are.
-    unsafe {
-        kernel.launch(device, (4096, 1, 1), |args| {
-            args.arg(&address).arg(&count).arg(&seed).arg(&deviation);
-        })
-    }
+    unsafe { kernel.launch(device, (4096, 1, 1), &mut [arg(&address), arg(&count), arg(&seed), arg(&deviation)]) }
 }

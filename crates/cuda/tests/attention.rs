@@ -144,8 +144,8 @@ impl Side {
                 let track = g * self.tracks + i;
                 let n = 2 * sizes.harmonics;
                 let spectrum: Vec<f64> = self.spectra[track * n..][..n].iter().map(|x| x.to_f64()).collect();
-                for t in 0..count {
-                    rows[t * dim + d] = circle.rebuild(&spectrum, t) + f64::from(self.means[track]);
+                for (t, x) in circle.rebuild(&spectrum, count).iter().enumerate() {
+                    rows[t * dim + d] = x + f64::from(self.means[track]);
                 }
             } else {
                 for t in 0..count {
@@ -187,7 +187,8 @@ impl Middle {
 fn fourier_error(device: &Device, sizes: FourierSizes, period: usize, counts: &[(usize, usize)], seed: u64) -> f64 {
     let Heads { heads, head_dim, .. } = sizes.heads;
     let mut numbers = Numbers(seed);
-    let middles: Vec<_> = counts.iter().map(|&(count, _)| Middle::random(&mut numbers, &sizes, period, count)).collect();
+    let middles: Vec<_> =
+        counts.iter().map(|&(count, _)| Middle::random(&mut numbers, &sizes, period, count)).collect();
     let whole: Vec<_> = counts.iter().map(|&(_, count)| Whole::random(&mut numbers, sizes.heads, count)).collect();
     let queries = numbers.f32(counts.len() * heads * head_dim, 1.0);
 
@@ -207,14 +208,13 @@ fn fourier_error(device: &Device, sizes: FourierSizes, period: usize, counts: &[
     let mut worst: f64 = 0.0;
     for (b, (middle, whole)) in middles.iter().zip(&whole).enumerate() {
         for g in 0..sizes.heads.kv_heads {
-            let [keys, values] = [0, 1]
-                .map(|i| middle.sides[i].rebuilt(&sizes, &circle, middle.capacity, g, middle.count));
+            let [keys, values] =
+                [0, 1].map(|i| middle.sides[i].rebuilt(&sizes, &circle, middle.capacity, g, middle.count));
             for h in g * sizes.heads.group()..(g + 1) * sizes.heads.group() {
                 let row = b * heads + h;
                 let q = &queries[row * head_dim..][..head_dim];
                 let dot = |k: &[f64]| q.iter().zip(k).map(|(&a, b)| f64::from(a) * b).sum::<f64>();
-                let mut scores: Vec<f64> =
-                    keys.chunks(head_dim).map(|k| dot(k) / (head_dim as f64).sqrt()).collect();
+                let mut scores: Vec<f64> = keys.chunks(head_dim).map(|k| dot(k) / (head_dim as f64).sqrt()).collect();
                 scores.extend(whole.scores(sizes.heads, g, q));
                 let expected = softmax_sum(&scores, head_dim, |t, d| match t.checked_sub(middle.count) {
                     None => values[t * head_dim + d],

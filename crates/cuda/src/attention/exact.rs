@@ -1,9 +1,7 @@
 //! Decode attention over exact caches; kernels/exact.cu.
 
-use cudarc::driver::PushKernelArg;
-
 use super::{Heads, StateBuffers, TokensView, scale};
-use crate::kernel::{Kernel, narrow};
+use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
 
 /// The kernels for one shape of heads.
@@ -35,8 +33,8 @@ impl ExactAttention {
         let module = device.module(&Source::exact(heads.head_dim, heads.group()))?;
         Ok(ExactAttention {
             heads,
-            pieces: Kernel::with_shared(device, &module, "exact_pieces", 128)?,
-            merge: Kernel::new(&module, "merge_pieces", heads.head_dim)?,
+            pieces: Kernel::with_shared(device, &module, "exact_pieces", 128)?.overlapping(device),
+            merge: Kernel::new(&module, "merge_pieces", heads.head_dim)?.overlapping(device),
         })
     }
 
@@ -45,7 +43,8 @@ impl ExactAttention {
     /// # Errors
     /// [`CudaError::Memory`].
     pub fn work(&self, device: &Device, batch: usize) -> Result<ExactWork, CudaError> {
-        let pieces = (BLOCKS * device.info().multiprocessors / (batch * self.heads.kv_heads).max(1)).max(1);
+        let pieces = (BLOCKS * device.info().multiprocessors / (batch * self.heads.kv_heads).max(1))
+            .clamp(1, self.heads.head_dim);
         let states = StateBuffers::new(device, batch * self.heads.heads * pieces, self.heads.head_dim)?;
         Ok(ExactWork { batch, pieces, states })
     }
@@ -72,12 +71,9 @@ impl ExactAttention {
         let (states, scale) = (work.states.view(), scale(head_dim));
         // SAFETY: the arguments in the kernels' order; the buffers are as long as was checked.
         unsafe {
-            self.pieces.launch(device, (pieces, narrow("heads", kv_heads)?, batch), |args| {
-                args.arg(&q).arg(&s).arg(&states).arg(&scale);
-            })?;
-            self.merge.launch(device, (rows, 1, 1), |args| {
-                args.arg(&states).arg(&pieces).arg(&o);
-            })
+            let blocks = (pieces, narrow("heads", kv_heads)?, batch);
+            self.pieces.launch(device, blocks, &mut [arg(&q), arg(&s), arg(&states), arg(&scale)])?;
+            self.merge.launch(device, (rows, 1, 1), &mut [arg(&states), arg(&pieces), arg(&o)])
         }
     }
 }

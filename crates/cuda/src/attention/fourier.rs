@@ -3,11 +3,11 @@
 //! A middle on the device has a period that is a multiple of 256, harmonics in multiples of 256, keys in the base band,
 //! and as many spectral dims in every head of a layer.
 
-use cudarc::driver::{DeviceRepr, PushKernelArg};
+use cudarc::driver::DeviceRepr;
 use half::bf16;
 
 use super::{Heads, StateBuffers, StatesView, TokensView, scale};
-use crate::kernel::{Kernel, narrow};
+use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
 
 /// What periods are multiples of: tokens of a tile.
@@ -212,10 +212,10 @@ impl FourierAttention {
         let module = device.module(&Source::fourier(head_dim, sizes.heads.group(), sizes.harmonics, tracks))?;
         Ok(FourierAttention {
             sizes,
-            contract: Kernel::with_shared(device, &module, "fourier_contract", 128)?,
-            attend: Kernel::with_threads(device, &module, "fourier_attend")?,
-            project: Kernel::new(&module, "fourier_project", 256)?,
-            finish: Kernel::new(&module, "fourier_finish", head_dim)?,
+            contract: Kernel::with_shared(device, &module, "fourier_contract", 128)?.overlapping(device),
+            attend: Kernel::with_threads(device, &module, "fourier_attend")?.overlapping(device),
+            project: Kernel::new(&module, "fourier_project", 256)?.overlapping(device),
+            finish: Kernel::new(&module, "fourier_finish", head_dim)?.overlapping(device),
             tables: Kernel::new(&module, "fourier_tables", 256)?,
         })
     }
@@ -238,9 +238,7 @@ impl FourierAttention {
             (narrow("the period", period)?, tables.basis.address(), tables.twiddles.address());
         // SAFETY: the arguments in the kernel's order; the buffers are as long as it writes.
         unsafe {
-            self.tables.launch(device, (period / 256, 1, 1), |args| {
-                args.arg(&period).arg(&basis).arg(&twiddles);
-            })?;
+            self.tables.launch(device, (period / 256, 1, 1), &mut [arg(&period), arg(&basis), arg(&twiddles)])?;
         }
         Ok(tables)
     }
@@ -295,18 +293,14 @@ impl FourierAttention {
         let parts = narrow("harmonics", self.sizes.harmonics / PART)?;
         // SAFETY: the arguments in the kernels' order; the buffers are as long as was checked, or made for these sizes.
         unsafe {
-            self.contract.launch(device, (chunks + whole_pieces, g, b), |args| {
-                args.arg(&q).arg(&middles).arg(&whole).arg(&view).arg(&scale);
-            })?;
-            self.attend.launch(device, (pieces, g, b), |args| {
-                args.arg(&q).arg(&middles).arg(&view).arg(&scale);
-            })?;
-            self.project.launch(device, (parts, g, b), |args| {
-                args.arg(&middles).arg(&view).arg(&pieces);
-            })?;
-            self.finish.launch(device, (h, b, 1), |args| {
-                args.arg(&q).arg(&middles).arg(&view).arg(&pieces).arg(&whole_pieces).arg(&scale).arg(&out);
-            })
+            let args = &mut [arg(&q), arg(&middles), arg(&whole), arg(&view), arg(&scale)];
+            self.contract.launch(device, (chunks + whole_pieces, g, b), args)?;
+            let args = &mut [arg(&q), arg(&middles), arg(&view), arg(&scale)];
+            self.attend.launch(device, (pieces, g, b), args)?;
+            self.project.launch(device, (parts, g, b), &mut [arg(&middles), arg(&view), arg(&pieces)])?;
+            let [q, middles, view] = [arg(&q), arg(&middles), arg(&view)];
+            let args = &mut [q, middles, view, arg(&pieces), arg(&whole_pieces), arg(&scale), arg(&out)];
+            self.finish.launch(device, (h, b, 1), args)
         }
     }
 }

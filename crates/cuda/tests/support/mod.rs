@@ -110,14 +110,22 @@ impl Circle {
         self.points[n * t % self.period]
     }
 
-    /// Time `t` of a real signal with `spectrum` `[2][N]` (docs/method.md, a spectral dim), without its mean.
-    pub(crate) fn rebuild(&self, spectrum: &[f64], t: usize) -> f64 {
+    /// The first `count` times of a real signal with `spectrum` `[2][N]` (docs/method.md, a spectral dim), without its
+    /// mean.
+    pub(crate) fn rebuild(&self, spectrum: &[f64], count: usize) -> Vec<f64> {
         let harmonics = spectrum.len() / 2;
-        let term = |n: usize| {
-            let (cos, sin) = self.at(n, t);
-            let twice = if n == 0 || 2 * n == self.period { 1.0 } else { 2.0 };
-            twice * (spectrum[n] * cos - spectrum[harmonics + n] * sin)
-        };
-        (0..harmonics).map(term).sum::<f64>() / self.period as f64
+        let mut times = vec![0.0; count];
+        for n in 0..harmonics {
+            let twice = if n == 0 || 2 * n == self.period { 1.0 } else { 2.0 } / self.period as f64;
+            let (re, im) = (spectrum[n] * twice, spectrum[harmonics + n] * twice);
+            let mut at = 0;
+            for x in &mut times {
+                let (cos, sin) = self.points[at];
+                *x += re * cos - im * sin;
+                at += n;
+                at -= if at >= self.period { self.period } else { 0 };
+            }
+        }
+        times
     }
 }
