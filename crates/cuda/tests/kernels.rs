@@ -29,7 +29,7 @@ fn compiler() -> Option<Nvrtc> {
     let path = support::compiler_path();
     match Nvrtc::load(path.as_deref()) {
         Err(CudaError::NoCompiler { .. }) if path.is_none() => {
-            println!("no NVRTC here: nothing was compiled");
+            support::say("no NVRTC here: nothing was compiled");
             None
         }
         loaded => Some(loaded.expect("the library that FOURIER_KV_NVRTC names")),
@@ -68,7 +68,7 @@ fn kernels_compile_without_warnings_or_spills() {
             compiled += 1;
         }
     }
-    println!("{compiled} programs compiled by NVRTC {:?}", nvrtc.version());
+    support::say(&format!("{compiled} programs compiled by NVRTC {:?}", nvrtc.version()));
 }
 
 #[test]
