@@ -14,6 +14,8 @@ use std::io::Write;
 
 use fourier_kv_cuda::attention::exact::ExactAttention;
 use fourier_kv_cuda::attention::fourier::{FourierAttention, FourierMiddle, FourierPast, FourierSizes, MiddleView};
+use fourier_kv_cuda::attention::prompt::PromptAttention;
+use fourier_kv_cuda::attention::seal::{FourierSeal, Leaving};
 use fourier_kv_cuda::attention::{Heads, TokensView};
 use fourier_kv_cuda::{Buffer, CudaError, Device, Graph, Random, Stopwatch};
 use half::bf16;
@@ -66,7 +68,44 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
+    prompt(&device, &mut random, out)?;
     Ok(())
+}
+
+/// Attention of a prompt of 32k tokens over itself, and its sealing.
+fn prompt(device: &Device, random: &mut Random, out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
+    let tokens = 32_768;
+    let past = Whole::random(device, random, tokens, 1)?;
+    let mut q = device.uninitialised::<bf16>(tokens * HEADS.heads * HEADS.head_dim)?;
+    random.bf16(device, &mut q, 2.0)?;
+    let mut attended = device.uninitialised::<bf16>(q.len())?;
+    let attention = PromptAttention::new(device, HEADS)?;
+    let view = past.host[0];
+    let times = repeated(device, || attention.attend(device, &q, view, tokens, &mut attended))?;
+    let operations = 2.0 * (HEADS.heads * HEADS.head_dim) as f64 * (tokens as f64).powi(2);
+    let seconds = median(&times);
+    writeln!(out, "prompt of {tokens}: {:.2} ms, {:.0} TFLOP/s", seconds * 1e3, operations / seconds / 1e12)?;
+
+    let seal = FourierSeal::new(device, SIZES)?;
+    let tables = seal.tables(device, tokens)?;
+    let mut middle = FourierMiddle::new(device, &SIZES, tokens - WHOLE)?;
+    let dims: Vec<u16> = (0..HEADS.kv_heads).flat_map(|_| 0..HEADS.head_dim as u16).collect();
+    middle.dims.iter_mut().try_for_each(|side| side.write(&dims))?;
+    let leaving = Leaving { tokens: view, first: 4, count: tokens - WHOLE };
+    let seconds = median(&repeated(device, || seal.seal(device, &mut middle, &tables, leaving))?);
+    writeln!(out, "seal: {:.3} ms", seconds * 1e3)?;
+    let growing = Leaving { count: 64, ..leaving };
+    let seconds = median(&repeated(device, || seal.grow(device, &mut middle, &tables, 1000, growing))?);
+    writeln!(out, "growth by 64 tokens: {:.1} us", seconds * 1e6)?;
+    Ok(())
+}
+
+/// Seconds of each of ten times that `work` is done, after two more.
+fn repeated(device: &Device, mut work: impl FnMut() -> Result<(), CudaError>) -> Result<Vec<f64>, CudaError> {
+    let watch = Stopwatch::new(device)?;
+    work()?;
+    work()?;
+    (0..10).map(|_| watch.time(device, &mut work)).collect()
 }
 
 /// What came out.
@@ -104,6 +143,7 @@ fn replay(device: &Device, layers: usize, work: impl FnOnce() -> Result<(), Cuda
 struct Whole {
     rows: [Buffer<bf16>; 2],
     views: Buffer<TokensView>,
+    host: Vec<TokensView>,
     count: usize,
 }
 
@@ -117,8 +157,8 @@ impl Whole {
         let at = |side: usize, b: usize| rows[side].address() + (b * numbers * size_of::<bf16>()) as u64;
         let count_32 = count as u32;
         let view = |b| TokensView { keys: at(0, b), values: at(1, b), count: count_32, capacity: count_32 };
-        let views = device.upload(&(0..batch).map(view).collect::<Vec<_>>())?;
-        Ok(Whole { rows, views, count })
+        let host: Vec<_> = (0..batch).map(view).collect();
+        Ok(Whole { rows, views: device.upload(&host)?, host, count })
     }
 
     /// `[count][D]` of a head.
@@ -185,7 +225,7 @@ struct Fourier {
 fn measure_fourier(device: &Device, random: &mut Random, context: usize, batch: usize) -> Result<Measured, CudaError> {
     let (tokens, period) = (context - WHOLE, context);
     let attention = FourierAttention::new(device, SIZES)?;
-    let tables = attention.tables(device, period)?;
+    let tables = FourierSeal::new(device, SIZES)?.tables(device, period)?;
     let bytes = batch * (SIZES.bytes(tokens) + 2 * 2 * HEADS.kv_heads * WHOLE * HEADS.head_dim);
     let layers = (GRAPH_BYTES / bytes).clamp(4, 32);
     let mut numbers = Numbers(7);

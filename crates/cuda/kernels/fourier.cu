@@ -6,15 +6,9 @@
 //                     softmax weights, their forward transform and their sum over the exact value dims
 //   fourier_project   the transform times the spectra of the spectral value dims
 //   fourier_finish    all states merged
-#include "spectrum.cuh"
+#include "middle.cuh"
 #include "tokens.cuh"
 
-// Defined for each program: KEY_TRACKS and VALUE_TRACKS, spectral dims of a head's keys and values; the others are
-// exact, held in rows of a multiple of 8 numbers, those beyond the exact dims zero.
-#define KEY_EXACT (HEAD_DIM - KEY_TRACKS)
-#define VALUE_EXACT (HEAD_DIM - VALUE_TRACKS)
-#define KEY_WIDTH ((KEY_EXACT + 7) / 8 * 8)
-#define VALUE_WIDTH ((VALUE_EXACT + 7) / 8 * 8)
 // In shared memory and in products: multiples of 16.
 #define KEY_STEPS ((KEY_EXACT + 15) / 16)
 #define VALUE_STEPS ((VALUE_EXACT + 15) / 16)
@@ -48,27 +42,6 @@
 extern "C" __device__ u32 fourier_contract_shared = TOKENS_SHARED_BYTES;
 extern "C" __device__ u32 fourier_attend_shared = FOURIER_SHARED_BYTES;
 extern "C" __device__ u32 fourier_attend_threads = TEAMS * TEAM;
-
-// The middle of one sequence, of all key/value heads.
-struct Middle {
-    // [G][capacity][KEY_WIDTH], [G][capacity][VALUE_WIDTH].
-    const bf16 *exact_keys;
-    const bf16 *exact_values;
-    // [G][tracks][2][N].
-    const bf16 *key_spectra;
-    const bf16 *value_spectra;
-    // [G][tracks], of the spectral dims.
-    const float *key_means;
-    const float *value_means;
-    // [G][D]: the spectral dims, then the exact ones.
-    const u16 *key_dims;
-    const u16 *value_dims;
-    Tables tables;
-    // Tokens, at most the period; the period, a multiple of 256; rows of the exact dims there is room for.
-    u32 count;
-    u32 period;
-    u64 capacity;
-};
 
 // What is handed from launch to launch.
 struct Work {
@@ -563,23 +536,4 @@ extern "C" __global__ void __launch_bounds__(HEAD_DIM)
     const float total = first * sum + second * whole_sum;
     value = first * middle_out[at] + second * whole_value;
     out[row * HEAD_DIM + at] = total > 0.0f ? value / total : 0.0f;
-}
-
-// The basis [C][2][TURNS] and the twiddles [C][16][2] of a period. Blocks: C / 16, of 256 threads.
-extern "C" __global__ void fourier_tables(u32 period, f16 *basis, float *twiddles) {
-    const u32 sixteenth = period / RADIX;
-    for (u32 at = threadIdx.x; at < 16 * TURNS; at += blockDim.x) {
-        const u32 c = blockIdx.x * 16 + at / TURNS, b = at % TURNS;
-        double sin, cos;
-        sincospi(2.0 * double(u64(b) * c % sixteenth) / double(sixteenth), &sin, &cos);
-        basis[u64(c) * 2 * TURNS + b] = to_f16(float(cos));
-        basis[u64(c) * 2 * TURNS + TURNS + b] = to_f16(float(sin));
-    }
-    for (u32 at = threadIdx.x; at < 16 * RADIX; at += blockDim.x) {
-        const u32 c = blockIdx.x * 16 + at / RADIX, a = at % RADIX;
-        double sin, cos;
-        sincospi(2.0 * double(u64(a) * c) / double(period), &sin, &cos);
-        twiddles[(u64(c) * RADIX + a) * 2] = float(cos);
-        twiddles[(u64(c) * RADIX + a) * 2 + 1] = float(sin);
-    }
 }

@@ -3,8 +3,9 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 3] = [
+pub(crate) const HEADERS: [(&str, &str); 4] = [
     ("device.cuh", include_str!("../kernels/device.cuh")),
+    ("middle.cuh", include_str!("../kernels/middle.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),
     ("tokens.cuh", include_str!("../kernels/tokens.cuh")),
 ];
@@ -40,6 +41,23 @@ impl Source {
             ("VALUE_TRACKS", tracks[1]),
         ];
         Source { file: "fourier.cu", text: include_str!("../kernels/fourier.cu"), sizes }
+    }
+
+    /// From exact rows to a fourier cache, and its growth.
+    pub fn seal(head_dim: usize, harmonics: usize, tracks: [usize; 2]) -> Self {
+        let sizes = vec![
+            ("HEAD_DIM", head_dim),
+            ("HARMONICS", harmonics),
+            ("KEY_TRACKS", tracks[0]),
+            ("VALUE_TRACKS", tracks[1]),
+        ];
+        Source { file: "seal.cu", text: include_str!("../kernels/seal.cu"), sizes }
+    }
+
+    /// Causal attention of a prompt.
+    pub fn prompt(head_dim: usize, group: usize) -> Self {
+        let sizes = vec![("HEAD_DIM", head_dim), ("GROUP", group)];
+        Source { file: "prompt.cu", text: include_str!("../kernels/prompt.cu"), sizes }
     }
 
     /// Random numbers.

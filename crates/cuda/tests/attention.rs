@@ -4,6 +4,8 @@ mod support;
 
 use fourier_kv_cuda::attention::exact::ExactAttention;
 use fourier_kv_cuda::attention::fourier::{FourierAttention, FourierMiddle, FourierPast, FourierSizes};
+use fourier_kv_cuda::attention::prompt::PromptAttention;
+use fourier_kv_cuda::attention::seal::{FourierSeal, Leaving};
 use fourier_kv_cuda::attention::{Heads, TokensView};
 use fourier_kv_cuda::{Buffer, Device};
 use half::bf16;
@@ -50,6 +52,7 @@ impl Whole {
 /// Tokens held whole, on the device.
 struct Uploaded {
     _rows: Vec<[Buffer<bf16>; 2]>,
+    host: Vec<TokensView>,
     views: Buffer<TokensView>,
 }
 
@@ -63,7 +66,7 @@ fn upload(device: &Device, all: &[Whole]) -> Uploaded {
         capacity: w.capacity as u32,
     };
     let views: Vec<_> = all.iter().zip(&rows).map(view).collect();
-    Uploaded { views: device.upload(&views).unwrap(), _rows: rows }
+    Uploaded { views: device.upload(&views).unwrap(), host: views, _rows: rows }
 }
 
 fn shapes() -> [Heads; 5] {
@@ -193,7 +196,7 @@ fn fourier_error(device: &Device, sizes: FourierSizes, period: usize, counts: &[
     let queries = numbers.f32(counts.len() * heads * head_dim, 1.0);
 
     let attention = FourierAttention::new(device, sizes).unwrap();
-    let tables = attention.tables(device, period).unwrap();
+    let tables = FourierSeal::new(device, sizes).unwrap().tables(device, period).unwrap();
     let held: Vec<_> = middles.iter().map(|m| m.upload(device, &sizes)).collect();
     let views: Vec<_> = held.iter().zip(&middles).map(|(m, host)| m.view(&tables, host.count).unwrap()).collect();
     let (views, uploaded) = (device.upload(&views).unwrap(), upload(device, &whole));
@@ -243,6 +246,89 @@ fn fourier_attention_is_that_of_the_rebuilt_past_in_f64() {
             let off = fourier_error(&device, sizes, 1536, counts, seed);
             assert!(off < CLOSE, "{sizes:?}: {off}");
         }
+    }
+}
+
+#[test]
+fn prompt_attention_is_that_of_f64() {
+    let Some(device) = support::device() else { return };
+    let mut numbers = Numbers(3);
+    for heads in shapes() {
+        let attention = PromptAttention::new(&device, heads).unwrap();
+        for (before, count) in [(0, 1), (0, 33), (0, 200), (77, 128), (500, 130)] {
+            let whole = Whole::random(&mut numbers, heads, before + count);
+            let queries = numbers.bf16(count * heads.heads * heads.head_dim, 2.0);
+            let uploaded = upload(&device, std::slice::from_ref(&whole));
+            let mut out = device.upload(&vec![bf16::NAN; queries.len()]).unwrap();
+            let q = device.upload(&queries).unwrap();
+            let past = uploaded.host[0];
+            attention.attend(&device, &q, past, count, &mut out).unwrap();
+            let out: Vec<f32> = out.read().unwrap().iter().map(|x| x.to_f32()).collect();
+            for (row, q) in queries.chunks(heads.head_dim).enumerate() {
+                let (t, g) = (row / heads.heads, row % heads.heads / heads.group());
+                let q: Vec<f32> = q.iter().map(|x| x.to_f32()).collect();
+                let scores = whole.scores(heads, g, &q);
+                let expected = softmax_sum(&scores[..=before + t], heads.head_dim, |t, d| {
+                    whole.row(&whole.values, heads, g, t, d)
+                });
+                let off = distance(&out[row * heads.head_dim..][..heads.head_dim], &expected);
+                assert!(off < 2.0 * CLOSE, "{heads:?}, {count} after {before}, row {row}: {off}");
+            }
+        }
+    }
+}
+
+/// The error of stored numbers that should be `expected`, relative to those.
+fn stored_error(stored: &Buffer<bf16>, expected: &[f64]) -> f64 {
+    let stored: Vec<f32> = stored.read().unwrap().iter().map(|x| x.to_f32()).collect();
+    distance(&stored, expected)
+}
+
+#[test]
+fn sealing_and_growing_are_the_transform_of_f64() {
+    let Some(device) = support::device() else { return };
+    let heads = Heads { heads: 4, kv_heads: 2, head_dim: 64 };
+    let sizes = FourierSizes { heads, harmonics: 256, key_tracks: 49, value_tracks: 62 };
+    let (period, first, sealed, grown) = (1024, 4, 700, 150);
+    let mut numbers = Numbers(5);
+    let whole = Whole::random(&mut numbers, heads, first + sealed + grown);
+    let uploaded = upload(&device, std::slice::from_ref(&whole));
+    let seal = FourierSeal::new(&device, sizes).unwrap();
+    let tables = seal.tables(&device, period).unwrap();
+    let mut middle = FourierMiddle::new(&device, &sizes, sealed + grown).unwrap();
+    let dims = [0, 1].map(|_| (0..2).flat_map(|_| numbers.permutation(64)).collect::<Vec<u16>>());
+    for (side, dims) in dims.iter().enumerate() {
+        middle.dims[side].write(dims).unwrap();
+    }
+    let leaving = Leaving { tokens: uploaded.host[0], first, count: sealed };
+    seal.seal(&device, &mut middle, &tables, leaving).unwrap();
+    let leaving = Leaving { first: first + sealed, count: grown, ..leaving };
+    seal.grow(&device, &mut middle, &tables, sealed, leaving).unwrap();
+    let more = Leaving { count: grown + 1, ..leaving };
+    assert!(seal.grow(&device, &mut middle, &tables, sealed, more).is_err(), "one token more than there are");
+
+    let circle = Circle::new(period);
+    for (side, rows) in [&whole.keys, &whole.values].into_iter().enumerate() {
+        let (tracks, width) = ([sizes.key_tracks, sizes.value_tracks][side], sizes.widths()[side]);
+        let (mut spectra, mut means, mut exact) = (vec![], vec![], vec![]);
+        for g in 0..2 {
+            let dims = &dims[side][g * 64..][..64];
+            let at = |t: usize, d: u16| whole.row(rows, heads, g, first + t, usize::from(d));
+            for &d in &dims[..tracks] {
+                let mean = (0..sealed).map(|t| at(t, d)).sum::<f64>() / sealed as f64;
+                let signal: Vec<f64> = (0..sealed + grown).map(|t| at(t, d) - mean).collect();
+                spectra.extend(circle.transform(&signal, sizes.harmonics));
+                means.push(mean);
+            }
+            for t in 0..sealed + grown {
+                exact.extend(dims[tracks..].iter().map(|&d| at(t, d)));
+                exact.extend(std::iter::repeat_n(0.0, width - (64 - tracks)));
+            }
+        }
+        // Spectra are rounded to bf16 four times here; what is copied is exact.
+        assert!(stored_error(&middle.spectra[side], &spectra) < 6e-3, "side {side}");
+        assert_eq!(stored_error(&middle.exact[side], &exact), 0.0, "side {side}");
+        assert!(distance(&middle.means[side].read().unwrap(), &means) < 1e-5, "side {side}");
     }
 }
 

@@ -13,12 +13,15 @@ fn sources() -> Vec<Source> {
     let heads = [(128, 4), (128, 8), (128, 7), (64, 3), (64, 7), (64, 1), (96, 1)];
     for (head_dim, group) in heads {
         sources.push(Source::exact(head_dim, group));
+        sources.push(Source::prompt(head_dim, group));
     }
     // The paper's budgets of the first, middle and last layers, the 76 %, everything, and one dim.
     for (head_dim, group) in [(128, 4), (128, 8), (64, 3), (64, 7)] {
         for (key_percent, value_percent) in [(90, 95), (80, 80), (50, 70), (76, 76), (100, 100), (1, 1)] {
             let tracks = [key_percent, value_percent].map(|percent: usize| (head_dim * percent).div_ceil(100));
-            sources.push(Source::fourier(head_dim, group, if key_percent == 80 { 256 } else { 512 }, tracks));
+            let harmonics = if key_percent == 80 { 256 } else { 512 };
+            sources.push(Source::fourier(head_dim, group, harmonics, tracks));
+            sources.push(Source::seal(head_dim, harmonics, tracks));
         }
     }
     sources

@@ -63,9 +63,9 @@ impl FourierSizes {
 /// The tables of a period, which all caches of that period share.
 #[derive(Debug)]
 pub struct FourierTables {
-    period: usize,
-    basis: Buffer<u16>,
-    twiddles: Buffer<f32>,
+    pub(super) period: usize,
+    pub(super) basis: Buffer<u16>,
+    pub(super) twiddles: Buffer<f32>,
 }
 
 /// The middle of one sequence, of one layer.
@@ -152,7 +152,6 @@ pub struct FourierAttention {
     attend: Kernel,
     project: Kernel,
     finish: Kernel,
-    tables: Kernel,
 }
 
 /// Working memory for a batch.
@@ -216,31 +215,7 @@ impl FourierAttention {
             attend: Kernel::with_threads(device, &module, "fourier_attend")?.overlapping(device),
             project: Kernel::new(&module, "fourier_project", 256)?.overlapping(device),
             finish: Kernel::new(&module, "fourier_finish", head_dim)?.overlapping(device),
-            tables: Kernel::new(&module, "fourier_tables", 256)?,
         })
-    }
-
-    /// The tables of a period, a multiple of [`TILE`] of at least twice the harmonics.
-    ///
-    /// # Errors
-    /// [`CudaError::Shape`], [`CudaError::Memory`].
-    pub fn tables(&self, device: &Device, period: usize) -> Result<FourierTables, CudaError> {
-        if !period.is_multiple_of(TILE) || period < 2 * self.sizes.harmonics {
-            let expected = "a multiple of 256, at least twice the harmonics";
-            return Err(CudaError::Shape { what: "the period", expected, got: period });
-        }
-        let tables = FourierTables {
-            period,
-            basis: device.uninitialised(period / 16 * 2 * self.sizes.harmonics / 16)?,
-            twiddles: device.uninitialised(2 * period)?,
-        };
-        let (period, basis, twiddles) =
-            (narrow("the period", period)?, tables.basis.address(), tables.twiddles.address());
-        // SAFETY: the arguments in the kernel's order; the buffers are as long as it writes.
-        unsafe {
-            self.tables.launch(device, (period / 256, 1, 1), &mut [arg(&period), arg(&basis), arg(&twiddles)])?;
-        }
-        Ok(tables)
     }
 
     /// Working memory for `batch` sequences with about `whole` tokens each that are held whole.

@@ -1,7 +1,9 @@
-//! Decode attention: one query token of each of B sequences over its past.
+//! Attention: one query token of each of B sequences over its past, or a prompt over itself; and what it goes over.
 
 pub mod exact;
 pub mod fourier;
+pub mod prompt;
+pub mod seal;
 
 use cudarc::driver::DeviceRepr;
 

@@ -135,4 +135,17 @@ impl Circle {
         }
         times
     }
+
+    /// The first `harmonics` of a real signal's spectrum, `[2][N]`: `sum_t x_t e(-n t / P)`.
+    pub(crate) fn transform(&self, signal: &[f64], harmonics: usize) -> Vec<f64> {
+        let mut spectrum = vec![0.0; 2 * harmonics];
+        for n in 0..harmonics {
+            for (t, x) in signal.iter().enumerate() {
+                let (cos, sin) = self.at(n, t);
+                spectrum[n] += x * cos;
+                spectrum[harmonics + n] -= x * sin;
+            }
+        }
+        spectrum
+    }
 }
