@@ -305,7 +305,7 @@ fn sealing_and_growing_are_the_transform_of_f64() {
     let leaving = Leaving { first: first + sealed, count: grown, ..leaving };
     seal.grow(&device, &mut middle, &tables, sealed, leaving).unwrap();
     let more = Leaving { count: grown + 1, ..leaving };
-    assert!(seal.grow(&device, &mut middle, &tables, sealed, more).is_err(), "one token more than there are");
+    assert!(seal.grow(&device, &mut middle, &tables, sealed, more).is_err(), "one token more than there are: nothing is added");
 
     let circle = Circle::new(period);
     for (side, rows) in [&whole.keys, &whole.values].into_iter().enumerate() {
@@ -326,9 +326,11 @@ fn sealing_and_growing_are_the_transform_of_f64() {
             }
         }
         // Spectra are rounded to bf16 four times here; what is copied is exact.
-        assert!(stored_error(&middle.spectra[side], &spectra) < 6e-3, "side {side}");
-        assert_eq!(stored_error(&middle.exact[side], &exact), 0.0, "side {side}");
-        assert!(distance(&middle.means[side].read().unwrap(), &means) < 1e-5, "side {side}");
+        let off = stored_error(&middle.spectra[side], &spectra);
+        assert!(off < 6e-3, "spectra of side {side}: {off}");
+        assert_eq!(stored_error(&middle.exact[side], &exact), 0.0, "exact dims of side {side}");
+        let off = distance(&middle.means[side].read().unwrap(), &means);
+        assert!(off < 1e-5, "means of side {side}: {off}");
     }
 }
 
@@ -356,4 +358,14 @@ fn sizes_that_the_kernels_are_not_written_for_are_refused() {
     ] {
         assert!(wrong.check().is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn too_little_memory_is_an_error_that_names_what_was_asked_and_what_is_free() {
+    let Some(device) = support::device() else { return };
+    let asked = 4 * device.info().memory_bytes;
+    let error = device.uninitialised::<u8>(asked).unwrap_err().to_string();
+    assert!(error.contains(&format!("{asked} bytes were asked for")) && error.contains("are free"), "{error}");
+    // The device can be used as before.
+    assert_eq!(device.upload(&[1.0f32, 2.0]).unwrap().read().unwrap(), [1.0, 2.0]);
 }

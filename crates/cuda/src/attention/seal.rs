@@ -145,6 +145,9 @@ impl FourierSeal {
         held: usize,
         leaving: Leaving,
     ) -> Result<(), CudaError> {
+        // Before anything is added: a middle that has taken in some of the rows would be of no use.
+        middle.view(tables, held + leaving.count)?;
+        leaving.view(held)?;
         let heads = narrow("heads", self.sizes.heads.kv_heads)?;
         let tracks = narrow("dims", self.sizes.key_tracks + self.sizes.value_tracks)?;
         let (pieces, sums) = (narrow("pieces", SUMS)?, self.sums.address());
