@@ -5,7 +5,7 @@
 extern "C" __device__ u32 exact_pieces_shared = TOKENS_SHARED_BYTES;
 
 // Blocks: (pieces, G, B); 128 threads; TOKENS_SHARED_BYTES of shared memory.
-extern "C" __global__ void __launch_bounds__(WARPS * 32)
+extern "C" __global__ void __launch_bounds__(WARPS * 32, 2)
     exact_pieces(const float *q, const Tokens *sequences, States states, float scale) {
     extern __shared__ __align__(128) u8 shared[];
     begin();
@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
 
 // Merges the states of `pieces` pieces: out [B][H][D]. Blocks: B * H, of D threads; at most D
 // pieces. Rows that saw nothing are zero.
-extern "C" __global__ void merge_pieces(States states, u32 pieces, float *out) {
+extern "C" __global__ void __launch_bounds__(HEAD_DIM, 2) merge_pieces(States states, u32 pieces, float *out) {
     __shared__ float factors[HEAD_DIM];
     const u64 row = blockIdx.x;
     begin();

@@ -103,7 +103,7 @@ __device__ __forceinline__ void contract(u8 *shared, const float *q, const Middl
 }
 
 // Blocks: (CHUNKS + whole pieces, G, B); 128 threads; TOKENS_SHARED_BYTES.
-extern "C" __global__ void __launch_bounds__(WARPS * 32)
+extern "C" __global__ void __launch_bounds__(WARPS * 32, 2)
     fourier_contract(const float *q, const Middle *middles, const Tokens *whole, Work work, float scale) {
     extern __shared__ __align__(128) u8 shared[];
     begin();
@@ -494,7 +494,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) fourier_project(const Middl
 }
 
 // All states merged: out [B][H][D]. Blocks: (H, B), of D threads.
-extern "C" __global__ void __launch_bounds__(HEAD_DIM)
+extern "C" __global__ void __launch_bounds__(HEAD_DIM, 2)
     fourier_finish(const float *q, const Middle *middles, Work work, u32 pieces, u32 whole_pieces, float scale,
                    float *out) {
     __shared__ float middle_out[HEAD_DIM], factors[HEAD_DIM], whole_factors[HEAD_DIM], partial[HEAD_DIM / 32];

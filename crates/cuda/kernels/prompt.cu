@@ -115,7 +115,7 @@ __device__ __forceinline__ void attend_keys(float (&out)[2][HEAD_DIM / 8][4], fl
 }
 
 // Blocks: (ceil(T / 128), H); 128 threads; PROMPT_SHARED_BYTES.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
     attend_prompt(const bf16 *q, const bf16 *keys, const bf16 *values, bf16 *out, u32 count, u32 first, u32 capacity,
                   float scale) {
     extern __shared__ __align__(128) u8 shared[];

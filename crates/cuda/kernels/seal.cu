@@ -99,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(SEAL_WARPS * 32, 1)
 #define GROWTH 64
 
 // Adds up to 64 tokens. Blocks: (KEY_TRACKS + VALUE_TRACKS, G), HARMONICS threads.
-extern "C" __global__ void __launch_bounds__(HARMONICS) grow_spectra(Middle middle, Rows rows) {
+extern "C" __global__ void __launch_bounds__(HARMONICS, 2) grow_spectra(Middle middle, Rows rows) {
     __shared__ float deviations[GROWTH];
     const u32 head = blockIdx.y, n = threadIdx.x;
     const bool side = blockIdx.x >= KEY_TRACKS;
