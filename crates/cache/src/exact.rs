@@ -18,6 +18,7 @@ use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::expected::PromptSize;
 use crate::kind::{CacheKind, Storage};
+use crate::park::{ParkError, SectionReader, SectionWriter, check_even, each};
 use crate::pieces::for_pieces;
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
@@ -58,9 +59,33 @@ impl<S: Element> ExactCache<S> {
         });
     }
 
+    /// Reads a parked cache: of each layer and head, all tokens.
+    pub(crate) fn unpark(shape: Arc<CacheShape>, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let (count, dim, tokens) = (shape.layers * shape.kv_heads, shape.head_dim, sections.tokens());
+        let heads = each(count, |_| Tokens::unpark(dim, tokens, sections))?;
+        Ok(ExactCache { shape, heads })
+    }
+
     /// The heads of a layer.
     pub(crate) fn layer(&self, layer: usize) -> &[Tokens<S>] {
         &self.heads[layer * self.shape.kv_heads..][..self.shape.kv_heads]
+    }
+}
+
+impl<S: Element> ExactCache<S> {
+    /// Puts other keys, rotated, or values in place of those of one layer from token `first` on, `[G][M][D]`: to see
+    /// what an error of theirs does. `None` leaves a side as it is.
+    ///
+    /// # Panics
+    /// If there are not so many tokens.
+    pub fn replace(&mut self, layer: usize, first: usize, keys: Option<&[f32]>, values: Option<&[f32]>) {
+        let heads = self.shape.kv_heads;
+        for (head, tokens) in self.heads[layer * heads..][..heads].iter_mut().enumerate() {
+            let own = |rows: Option<&[f32]>| -> Option<Vec<f32>> {
+                rows.map(|rows| rows[head * rows.len() / heads..(head + 1) * rows.len() / heads].to_vec())
+            };
+            tokens.replace(first, own(keys).as_deref(), own(values).as_deref());
+        }
     }
 }
 
@@ -120,6 +145,11 @@ impl<S: Element> KvCache for ExactCache<S> {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        check_even(self.heads.iter().map(Tokens::len))?;
+        self.heads.iter().try_for_each(|head| head.park(out))
     }
 
     fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use crate::fourier::expected_bytes as fourier_bytes;
 use crate::lowrank::expected_bytes as lowrank_bytes;
 use crate::plan::{Plan, PlanError};
 use crate::quantised::expected_bytes as quantised_bytes;
+use crate::spectral::expected_bytes as spectral_bytes;
 use crate::{CacheError, CacheKind, CacheShape};
 
 /// A prompt as it comes to a cache.
@@ -39,6 +40,7 @@ impl CacheKind {
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
             CacheKind::Quantised(settings) => Ok(quantised_bytes(settings, shape, prompt)?),
             CacheKind::LowRank(settings) => Ok(lowrank_bytes(settings, shape, prompt)?),
+            CacheKind::Spectral(settings) => Ok(spectral_bytes(settings, shape, None, prompt)),
         }
     }
 }

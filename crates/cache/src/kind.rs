@@ -10,12 +10,14 @@ use serde::Serialize;
 
 use crate::fourier::FourierSettings;
 use crate::lowrank::{LowRankSettings, Rank};
+use crate::park::{ParkError, SectionReader};
 use crate::plan::{Plan, PlanError};
 use crate::quantised::QuantisedSettings;
 use crate::settings::{SettingsError, pairs, word};
+use crate::spectral::SpectralSettings;
 use crate::{
     Budget, CacheContext, CacheError, Choice, EvictingCache, EvictingSettings, ExactCache, FourierCache, KvCache,
-    LowRankCache, QuantisedCache,
+    LowRankCache, QuantisedCache, SpectralCache,
 };
 
 /// A method of keeping the past, with its settings: `exact`, `exact:f32`, `fourier:band=base,harmonics=256`, ...
@@ -31,6 +33,8 @@ pub enum CacheKind {
     Quantised(QuantisedSettings),
     /// Old tokens as coefficients in a basis of few dims.
     LowRank(LowRankSettings),
+    /// Old tokens as codes of a block transform.
+    Spectral(SpectralSettings),
 }
 
 /// Number types of a cache.
@@ -72,8 +76,9 @@ impl fmt::Display for Storage {
 
 impl CacheKind {
     /// The kinds' names, with one line each.
-    pub const DESCRIPTIONS: [(&'static str, &'static str); 12] = [
+    pub const DESCRIPTIONS: [(&'static str, &'static str); 13] = [
         ("exact", "every token as it is (settings: bf16, f16 or f32)"),
+        ("spectral", "old tokens as codes of a block transform, in as many bits a number as asked for"),
         ("fourier", "old tokens as a short spectrum along time, of the head dims that allow it"),
         ("int8", "old tokens in 8 bits a number, keys by channel and values by token (KIVI)"),
         ("int4", "the same in 4 bits"),
@@ -95,6 +100,7 @@ impl CacheKind {
             CacheKind::Quantised(settings) => settings.name(),
             CacheKind::Evicting(settings) => settings.choice.name(),
             CacheKind::LowRank(_) => "lowrank",
+            CacheKind::Spectral(_) => "spectral",
         }
     }
 
@@ -108,7 +114,7 @@ impl CacheKind {
             CacheKind::LowRank(s) => {
                 Some(CacheKind::LowRank(LowRankSettings { rank: Rank::Ratio(ratio), ..s.clone() }))
             }
-            CacheKind::Exact(_) | CacheKind::Quantised(_) => None,
+            CacheKind::Exact(_) | CacheKind::Quantised(_) | CacheKind::Spectral(_) => None,
         }
     }
 
@@ -138,7 +144,32 @@ impl CacheKind {
                 Ok(Box::new(QuantisedCache::new(settings.clone(), context.shape.clone())?))
             }
             CacheKind::LowRank(settings) => Ok(Box::new(LowRankCache::new(settings.clone(), context.shape.clone())?)),
+            CacheKind::Spectral(settings) => Ok(Box::new(SpectralCache::new(settings.clone(), context.clone(), None))),
         }
+    }
+
+    /// Reads a cache of this kind that was parked; its plan comes with it.
+    ///
+    /// # Errors
+    /// If what is read is damaged, or nothing that a cache of this kind and shape holds.
+    pub fn unpark(
+        &self,
+        context: &CacheContext,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Box<dyn KvCache>, ParkError> {
+        let shape = context.shape.clone();
+        Ok(match self {
+            CacheKind::Evicting(settings) => Box::new(EvictingCache::unpark(settings.clone(), shape, sections)?),
+            CacheKind::Exact(Storage::Bf16) => Box::new(ExactCache::<bf16>::unpark(shape, sections)?),
+            CacheKind::Exact(Storage::F16) => Box::new(ExactCache::<f16>::unpark(shape, sections)?),
+            CacheKind::Exact(Storage::F32) => Box::new(ExactCache::<f32>::unpark(shape, sections)?),
+            CacheKind::Fourier(settings) => unpark_fourier(settings, context, sections)?,
+            CacheKind::Quantised(settings) => Box::new(QuantisedCache::unpark(settings.clone(), shape, sections)?),
+            CacheKind::LowRank(settings) => Box::new(LowRankCache::unpark(settings.clone(), shape, sections)?),
+            CacheKind::Spectral(settings) => {
+                Box::new(SpectralCache::unpark(settings.clone(), context.clone(), sections)?)
+            }
+        })
     }
 }
 
@@ -164,6 +195,28 @@ fn build_fourier(
     }
 }
 
+fn unpark_fourier(
+    settings: &FourierSettings,
+    context: &CacheContext,
+    sections: &mut SectionReader<'_>,
+) -> Result<Box<dyn KvCache>, ParkError> {
+    fn boxed<S: Element, C: Element>(
+        settings: &FourierSettings,
+        context: &CacheContext,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Box<dyn KvCache>, ParkError> {
+        Ok(Box::new(FourierCache::<S, C>::unpark(settings.clone(), context.clone(), sections)?))
+    }
+    match (settings.exact, settings.coefficients) {
+        (Storage::Bf16, Storage::Bf16) => boxed::<bf16, bf16>(settings, context, sections),
+        (Storage::F16, Storage::Bf16) => boxed::<f16, bf16>(settings, context, sections),
+        (Storage::F32, Storage::Bf16) => boxed::<f32, bf16>(settings, context, sections),
+        (Storage::Bf16, _) => boxed::<bf16, f32>(settings, context, sections),
+        (Storage::F16, _) => boxed::<f16, f32>(settings, context, sections),
+        (Storage::F32, _) => boxed::<f32, f32>(settings, context, sections),
+    }
+}
+
 impl fmt::Display for CacheKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -172,6 +225,7 @@ impl fmt::Display for CacheKind {
             CacheKind::Evicting(settings) => write!(f, "{}:{settings}", settings.choice.name()),
             CacheKind::Quantised(settings) => settings.fmt(f),
             CacheKind::LowRank(settings) => write!(f, "lowrank:{settings}"),
+            CacheKind::Spectral(settings) => write!(f, "spectral:{settings}"),
         }
     }
 }
@@ -188,6 +242,7 @@ impl FromStr for CacheKind {
             "snapkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Snap, settings)?)),
             "pyramidkv" => Ok(CacheKind::Evicting(EvictingSettings::parse(Choice::Pyramid, settings)?)),
             "lowrank" => Ok(CacheKind::LowRank(settings.parse()?)),
+            "spectral" => Ok(CacheKind::Spectral(settings.parse()?)),
             _ => match QuantisedSettings::usual(name) {
                 Some(usual) => Ok(CacheKind::Quantised(usual.changed_by(settings)?)),
                 None => Err(unknown(name)),

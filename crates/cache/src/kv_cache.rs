@@ -1,5 +1,6 @@
 //! The one interface of every way of keeping the past.
 
+use crate::park::{ParkError, SectionWriter};
 use crate::{AttnRows, CacheBytes, CacheError, CacheShape, KvRows, QueryRows, Workspace};
 
 /// A key/value cache of one sequence. See the crate's root for the order of calls and the layouts.
@@ -48,6 +49,16 @@ pub trait KvCache: Send {
     /// this cache cannot be had twice.
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         None
+    }
+
+    /// Writes all that it holds; [`crate::CacheKind::unpark`] makes the same cache of it, bit by bit, except that memory
+    /// which holds nothing yet need not come back. For files see [`crate::park::park_file`].
+    ///
+    /// # Errors
+    /// If it is no cache that can be parked, its layers hold different numbers of tokens, or writing fails.
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        let _ = out;
+        Err(ParkError::Unsupported { kind: self.describe() })
     }
 
     /// Tokens that every layer has been given.

@@ -14,7 +14,9 @@
 //!   is the [`Workspace`]'s and counted by nobody as memory of the past.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod bytes;
+mod eigen;
 mod error;
 mod evicting;
 mod exact;
@@ -23,13 +25,17 @@ pub mod fourier;
 mod kind;
 mod kv_cache;
 pub mod lowrank;
+pub mod park;
 mod pieces;
 pub mod plan;
+mod product;
 pub mod quantised;
+mod roots;
 mod rotary;
 mod rows;
 mod settings;
 mod shape;
+pub mod spectral;
 mod tee;
 mod tokens;
 mod trace;
@@ -50,5 +56,6 @@ pub use rotary::KeysAs;
 pub use rows::{KvRows, QueryRows};
 pub use settings::SettingsError;
 pub use shape::{CacheContext, CacheShape};
+pub use spectral::SpectralCache;
 pub use tee::{CacheList, TeeCache};
 pub use trace::{LayerTrace, TraceCache};

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::park::{ParkError, SectionWriter};
 use crate::{AttnRows, CacheBytes, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
 /// Caches that are filled together.
@@ -66,6 +67,10 @@ impl KvCache for TeeCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         self.main.fork()
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.main.park(out)
     }
 
     fn len(&self) -> usize {

@@ -6,6 +6,10 @@ use fourier_kv_kernels::attention::exact::ExactRegion;
 use fourier_kv_kernels::element::{Element, store_all};
 
 use crate::bytes::held;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const KEYS: Tag = *b"keys";
+const VALUES: Tag = *b"vals";
 
 /// Tokens that room is made for when there is none for one more: a sixteenth of those held, so that growth copies each
 /// token 16 times at most and wastes 6 % at most; of short pasts 256.
@@ -73,6 +77,15 @@ impl<S: Element> Tokens<S> {
         }
     }
 
+    /// Puts other numbers in place of those from token `first` on.
+    pub(crate) fn replace(&mut self, first: usize, keys: Option<&[f32]>, values: Option<&[f32]>) {
+        for (to, from) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            if let Some(from) = from {
+                store_all::<f32, S>(from, &mut to[first * self.dim..][..from.len()]);
+            }
+        }
+    }
+
     /// Takes the first `count` tokens into a store of their own.
     pub(crate) fn copy_first(&self, count: usize) -> Self {
         let length = count * self.dim;
@@ -110,6 +123,17 @@ impl<S: Element> Tokens<S> {
 
     pub(crate) fn bytes(&self) -> usize {
         held(&self.keys) + held(&self.values)
+    }
+
+    pub(crate) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(KEYS, &self.keys)?;
+        out.numbers(VALUES, &self.values)
+    }
+
+    /// Reads `count` tokens, into memory for no more.
+    pub(crate) fn unpark(dim: usize, count: usize, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let numbers = count.saturating_mul(dim);
+        Ok(Tokens { dim, keys: sections.numbers(KEYS, numbers)?, values: sections.numbers(VALUES, numbers)? })
     }
 }
 

@@ -43,6 +43,9 @@ fn reported_bytes_are_the_allocators() {
         "lowrank",
         "lowrank:rank=3,residual=20,keys=rotated",
         "lowrank:ratio=2,residual=64",
+        "spectral",
+        "spectral:3,window=40,least-middle=64",
+        "spectral:0.5,window=70,least-middle=1,block=1,keys=head,values=2",
     ];
     for kind in kinds {
         let cases = [(0, 0, 0), (10, 0, 0), (300, 0, 0), (300, 0, 1), (300, 0, 500), (10, 0, 400), (1, 0, 2)];
@@ -68,7 +71,7 @@ fn the_prompt_phase_peaks_at_one_exact_layer() {
     let shape = fourier_kv_cache::CacheShape { layers: 8, ..shape() };
     let context = fourier_kv_cache::CacheContext::uniform(shape.clone());
     let (tape, ws) = (Tape::new(shape.clone(), "peak"), workspace());
-    for kind in ["fourier:window=64,harmonics=16,least-middle=64", "int4:residual=64", "q8_0", "lowrank:residual=64"] {
+    for kind in ["fourier:window=64,harmonics=16,least-middle=64", "int4:residual=64", "q8_0", "lowrank:residual=64", "spectral:window=64,least-middle=64"] {
         let mut cache = kind.parse::<CacheKind>().unwrap().build(&context, None).unwrap();
         let prompt = 2_000;
         let mut peak = 0;

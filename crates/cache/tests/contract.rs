@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Tape, context, difference, shape, wide, workspace};
+use fourier_kv_cache::park::{ParkError, Parked, ToPark, park_to};
 use fourier_kv_cache::{AttnRows, CacheError, CacheKind, KvCache, KvRows, QueryRows, TraceCache, Workspace};
 use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::team::Team;
@@ -39,6 +40,11 @@ const KINDS: &[&str] = &[
     "lowrank:rank=8",
     "lowrank:rank=8,residual=70,keys=rotated",
     "lowrank:rank=8,residual=1",
+    "spectral",
+    "spectral:8,window=70,least-middle=40",
+    "spectral:8,window=33,sink=0,least-middle=16,block=4,keys=2,values=head",
+    "spectral:8,window=64,sink=10,least-middle=50,block=8,keys=heads,values=2",
+    "spectral:8,window=1,least-middle=1,block=1",
 ];
 
 /// Caches that drop tokens, or directions of the 8 that there are, give other answers than the whole past does:
@@ -78,6 +84,9 @@ fn tolerance(name: &str) -> f64 {
         // What bf16 rounds, and directions in f16, whose errors are every token's: 8 of 2^-12 each are a number off by up to
         // 1e-3 of a row's length, about 2, and its score by a thousandth of it.
         "lowrank" => 4e-3,
+        // Errors of a coefficient of 8 bits are 0.005 of its size, and coefficients hardly larger than the numbers of
+        // the tape, about 1. They are independent: an output is a mean over some 200 tokens.
+        "spectral" => 4e-3,
         // What bf16 rounds, and roundings of half a step at most. Those are independent, their deviation is half a step
         // by the root of 3, and an output is a mean over some 200 tokens and more: an eighth of half a step is more than
         // three deviations.
@@ -302,5 +311,84 @@ fn forks_go_on_alone() {
             let (a, b) = (tape.decode(cache.as_mut(), &ws, token), tape.decode(fork.as_mut(), &ws, token));
             assert_eq!(a, b, "{name}, token {token}");
         }
+    }
+}
+
+/// The cache that is read from what `cache` is parked as.
+fn parked(cache: &dyn KvCache) -> Result<Box<dyn KvCache>, ParkError> {
+    let tokens: Vec<u32> = (0..cache.len() as u32).collect();
+    let mut file = Vec::new();
+    park_to(&mut file, ToPark { model: "m", fingerprint: "f", tokens: &tokens, cache })?;
+    let (cache, seen) = Parked::read(file.as_slice(), file.len() as u64)?.unpark(&context())?;
+    assert_eq!(seen, tokens);
+    Ok(cache)
+}
+
+/// Empty, before the prompt is complete, after it, and at several tokens after that: what is read back is what was
+/// written, in no more bytes, and goes on to the same bits.
+#[test]
+fn parked_caches_go_on_bit_by_bit() {
+    let (tape, ws) = (Tape::new(shape(), "park"), workspace());
+    for (name, mut cache) in caches() {
+        let mut again = match parked(cache.as_ref()) {
+            Ok(again) => again,
+            Err(error) => {
+                assert!(name == "trace" && matches!(error, ParkError::Unsupported { .. }), "{name}: {error}");
+                continue;
+            }
+        };
+        let same = |cache: &dyn KvCache, again: &dyn KvCache, when: &str| {
+            assert_eq!((cache.describe(), cache.len()), (again.describe(), again.len()), "{name} {when}");
+            let (bytes, back) = (cache.bytes(), again.bytes());
+            let parts =
+                |b: fourier_kv_cache::CacheBytes| [b.tokens, b.exact_dims, b.coefficients, b.codes, b.bookkeeping];
+            let no_more = parts(back).iter().zip(parts(bytes)).all(|(back, bytes)| *back <= bytes);
+            assert!(no_more, "{name} {when}: {back:?} of {bytes:?}");
+        };
+        same(cache.as_ref(), again.as_ref(), "empty");
+        // Most of the prompt, then the rest of it, then its end.
+        for tokens in [0..200, 200..240] {
+            for layer in 0..2 {
+                let (tokens, at) = ((tokens.start, tokens.end), format!("{name} before the prompt's end"));
+                let a = tape.step(cache.as_mut(), &ws, layer, tokens.0, tokens.1);
+                let b = tape.step(again.as_mut(), &ws, layer, tokens.0, tokens.1);
+                assert_eq!(a, b, "{at}");
+            }
+            same(cache.as_ref(), parked(cache.as_ref()).unwrap().as_ref(), "before the prompt's end");
+            again = parked(again.as_ref()).unwrap();
+        }
+        for layer in 0..2 {
+            cache.seal(layer, &ws).unwrap();
+            again.seal(layer, &ws).unwrap();
+        }
+        for token in 240..520 {
+            // 64 tokens leave a window at once, and the shortest period is 32: many moments between.
+            if token % 37 == 240 % 37 {
+                same(cache.as_ref(), parked(cache.as_ref()).unwrap().as_ref(), "after the prompt");
+                again = parked(again.as_ref()).unwrap();
+            }
+            let (a, b) = (tape.decode(cache.as_mut(), &ws, token), tape.decode(again.as_mut(), &ws, token));
+            assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}, token {token}");
+        }
+        // A further turn: nine tokens at once, and its end.
+        for layer in 0..2 {
+            let (a, b) =
+                (tape.step(cache.as_mut(), &ws, layer, 520, 529), tape.step(again.as_mut(), &ws, layer, 520, 529));
+            assert_eq!(a, b, "{name}, a further turn");
+            cache.seal(layer, &ws).unwrap();
+            again.seal(layer, &ws).unwrap();
+        }
+        assert_eq!(tape.decode(cache.as_mut(), &ws, 529), tape.decode(again.as_mut(), &ws, 529), "{name}");
+    }
+}
+
+/// In the middle of a pass there is nothing that could be gone on with.
+#[test]
+fn uneven_caches_are_not_parked() {
+    let (tape, ws) = (Tape::new(shape(), "uneven"), workspace());
+    for (name, mut cache) in caches().into_iter().filter(|(name, _)| name != "trace") {
+        tape.step(cache.as_mut(), &ws, 0, 0, 5);
+        let error = parked(cache.as_ref()).err().expect("it is refused");
+        assert!(matches!(error, ParkError::Uneven { .. }), "{name}: {error}");
     }
 }

@@ -51,6 +51,10 @@ fn many_settings_and_lengths() {
         "lowrank:rank=8,residual=1",
         "lowrank:ratio=1.6,residual=20,keys=rotated",
         "lowrank:ratio=900,residual=64",
+        "spectral",
+        "spectral:4,window=40,least-middle=50",
+        "spectral:1,window=1,sink=0,least-middle=1,block=1,keys=heads,values=head",
+        "spectral:0.5,window=70,least-middle=7,block=64,keys=2",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {

@@ -166,7 +166,7 @@ fn what_nobody_asks_for_is_spectral() {
     let ws = workspace();
     let mut energy = vec![1.0; 2 * 2 * 8];
     energy.iter_mut().skip(5).step_by(8).for_each(|e| *e = 0.0);
-    let context = CacheContext { output_energy: Arc::new(energy), ..context() };
+    let context = CacheContext::with_energy(shape(), &energy);
     let settings = match "fourier:band=base,window=32,least-middle=64,harmonics=4".parse().unwrap() {
         CacheKind::Fourier(settings) => settings,
         _ => unreachable!("a fourier cache was named"),

@@ -140,6 +140,28 @@ impl Engine {
         Ok(self.tokenizer.encode(&text, EncodeOptions { add_bos: false, parse_special: true })?)
     }
 
+    /// The tokens of a user's further turn and what leads up to the model's answer, for a session that ends with an
+    /// answer of the model: its end, which was chosen but not computed with, comes first.
+    ///
+    /// # Errors
+    /// If the model has no chat template, or one that does not put turns one after another.
+    pub fn further_prompt(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        const ANSWER: &str = "(the answer so far)";
+        let template = self.chat.as_ref().ok_or(EngineError::NoChatTemplate)?;
+        let turns = [Message::new("user", "?"), Message::new("assistant", ANSWER), Message::new("user", text)];
+        let whole = template.render(&turns, true, &serde_json::Map::new())?;
+        let (_, turn) = whole.split_once(ANSWER).ok_or(EngineError::NoFurtherTurn)?;
+        Ok(self.tokenizer.encode(turn, EncodeOptions { add_bos: false, parse_special: true })?)
+    }
+
+    /// The tokens of a plain text that goes on where a session ends.
+    ///
+    /// # Errors
+    /// If the tokenizer cannot take the text.
+    pub fn further_text(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        Ok(self.tokenizer.encode(text, EncodeOptions { add_bos: false, parse_special: false })?)
+    }
+
     /// The tokens of a plain text, taken literally, with whatever the model wants at its beginning.
     ///
     /// # Errors

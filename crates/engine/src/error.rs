@@ -1,6 +1,7 @@
 //! Why the engine could not do what it was asked.
 
 use fourier_kv_cache::CacheError;
+use fourier_kv_cache::park::ParkError;
 use fourier_kv_cache::plan::PlanError;
 use fourier_kv_model::chat::ChatError;
 use fourier_kv_model::decoder::ForwardError;
@@ -25,12 +26,18 @@ pub enum EngineError {
     /// The model has no chat template.
     #[error("the model has no chat template")]
     NoChatTemplate,
+    /// The model's chat template does not put turns one after another.
+    #[error("the model's chat template has no place for a further turn")]
+    NoFurtherTurn,
     /// The cache's settings.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A session that is to be parked, or was.
+    #[error(transparent)]
+    Park(#[from] ParkError),
     /// How tokens are to be chosen.
     #[error(transparent)]
     Sampler(#[from] SamplerError),

@@ -23,13 +23,14 @@
 //! ```
 //!
 //! An [`Engine`] is a model with its tokenizer, its threads and the working memory they share; a [`Session`] is one
-//! sequence with its cache. Nothing here knows of files but models and plans, of terminals, or of HTTP.
+//! sequence with its cache. Nothing here knows of files but models, plans and parked sessions, of terminals, or of HTTP.
 #![forbid(unsafe_code)]
 
 mod calibrate;
 mod engine;
 mod error;
 mod generate;
+mod parking;
 mod sampler;
 mod session;
 mod stop;

@@ -43,6 +43,16 @@ impl<'e> Session<'e> {
         Session::resume(self.engine, cache, self.tokens.clone())
     }
 
+    /// The engine that it is a sequence of.
+    pub(crate) fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
+    /// Whether a pass over it has failed, so that its cache is not whole.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// The cache.
     pub fn cache(&self) -> &dyn KvCache {
         self.cache.as_ref()

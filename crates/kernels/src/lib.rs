@@ -15,6 +15,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod coded;
 pub mod element;
 pub mod isa;
 pub mod lanes;
@@ -30,4 +31,5 @@ pub mod simd;
 pub mod team;
 pub mod tile;
 pub mod transform;
+pub mod trellis;
 pub mod workspace;

@@ -4,7 +4,7 @@
 //! are working memory, not memory of the past.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fourier_kv_spectral::fft::Fft;
 use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
@@ -20,6 +20,7 @@ use crate::quant::byte_dot::BlockActivations;
 use crate::quant::product::ProductScratch;
 use crate::team::Team;
 use crate::transform::LaneTransform;
+use crate::trellis::TrellisTables;
 
 /// Shared working memory; see the module's head.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Workspace {
     transforms: Mutex<HashMap<usize, Arc<Transforms>>>,
     fourier: Mutex<Vec<FourierScratch<f32>>>,
     pool: Mutex<Vec<Scratch>>,
+    trellis: OnceLock<TrellisTables>,
 }
 
 /// Everything that is computed once a period.
@@ -73,7 +75,14 @@ impl Workspace {
 
     /// A workspace whose kernels run on `isa` and share out their tasks over `team`.
     pub fn with_team(isa: Isa, team: Team) -> Self {
-        Workspace { isa, team, transforms: Mutex::default(), fourier: Mutex::default(), pool: Mutex::default() }
+        Workspace {
+            isa,
+            team,
+            transforms: Mutex::default(),
+            fourier: Mutex::default(),
+            pool: Mutex::default(),
+            trellis: OnceLock::new(),
+        }
     }
 
     /// The threads that tasks are shared out over.
@@ -84,6 +93,11 @@ impl Workspace {
     /// The instruction set that kernels run on.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// The tables of trellis codes, made at their first use.
+    pub fn trellis(&self) -> &TrellisTables {
+        self.trellis.get_or_init(TrellisTables::new)
     }
 
     /// Runs `task` with working memory that no other task uses meanwhile.

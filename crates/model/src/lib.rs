@@ -19,7 +19,7 @@ pub mod error;
 pub mod family;
 mod fingerprint;
 pub mod gguf;
-mod output_energy;
+mod output_gram;
 mod rope;
 pub mod safetensors_dir;
 pub mod source;

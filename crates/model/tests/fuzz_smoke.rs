@@ -12,11 +12,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fourier_kv_cache::park::{Parked, ToPark, park_to};
 use fourier_kv_cache::plan::Plan;
-use fourier_kv_cache::{CacheKind, CacheShape, PromptSize};
+use fourier_kv_cache::{
+    AttnRows, CacheContext, CacheKind, CacheShape, KvCache, KvRows, PromptSize, QueryRows, Workspace,
+};
+use fourier_kv_kernels::isa::Isa;
 use fourier_kv_model::safetensors_dir::check_file;
 use fourier_kv_model::source::ModelSource;
 use fourier_kv_model::tokenizer::{EncodeOptions, Tokenizer};
+use fourier_kv_testkit::parked_file::reseal;
 use fourier_kv_testkit::{Encoding, Meta, RandomModel, random_model::fnv1a64};
 
 /// How long each target's seeds are changed.
@@ -202,4 +207,65 @@ fn cache_kinds_survive() {
         _ => false,
     });
     assert!(refused > 100, "{refused}");
+}
+
+/// The smallest shape that every cache takes.
+fn parked_context() -> CacheContext {
+    let rope_frequencies = vec![1.0, 0.01];
+    CacheContext::uniform(CacheShape { layers: 1, heads: 2, kv_heads: 1, head_dim: 4, rope_frequencies })
+}
+
+/// A few tokens more, attended to.
+fn go_on(cache: &mut dyn KvCache, tokens: usize) {
+    let ws = Workspace::new(Isa::portable());
+    for token in 0..tokens {
+        let row: Vec<f32> = (0..8).map(|i| ((token * 8 + i) as f32 * 0.7).sin()).collect();
+        cache.append(0, KvRows { q: &row, k: &row[..4], v: &row[4..], tokens: 1 }, &ws).unwrap();
+        cache.attend(0, QueryRows { q: &row, tokens: 1 }, &ws, &mut AttnRows::new(2, 4)).unwrap();
+        if token == 11 || token > 15 {
+            cache.seal(0, &ws).unwrap();
+        }
+    }
+}
+
+fn parked_seed(kind: &str) -> Vec<u8> {
+    let mut cache = kind.parse::<CacheKind>().unwrap().build(&parked_context(), None).unwrap();
+    go_on(cache.as_mut(), 16);
+    let (mut file, tokens) = (Vec::new(), [3; 16]);
+    park_to(&mut file, ToPark { model: "m", fingerprint: "f", tokens: &tokens, cache: cache.as_ref() }).unwrap();
+    file
+}
+
+/// Whether it was a cache; checksums are made right every second time, or nothing behind them would be reached.
+#[test]
+fn parked_sessions_survive() {
+    for (name, kind) in [
+        ("exact", "exact"),
+        ("fourier", "fourier:window=2,sink=1,harmonics=2,capacity=32,least-middle=4"),
+        ("carrier", "fourier:window=2,sink=1,harmonics=2,capacity=32,least-middle=4,band=carrier"),
+        ("streaming", "streaming:tokens=5,sink=1"),
+        ("snapkv", "snapkv:tokens=5,window=2"),
+        ("int4", "int4:residual=2,group=2"),
+        ("q8_0", "q8_0"),
+        ("lowrank", "lowrank:rank=2,residual=1"),
+    ] {
+        assert_kept("parked_session", &format!("{name}.hex"), &parked_seed(kind));
+    }
+    let count = std::cell::Cell::new(0);
+    let (accepted, refused) = run("parked_session", |mut bytes| {
+        count.set(count.get() + 1);
+        if count.get() % 2 == 0 {
+            reseal(&mut bytes);
+        }
+        let Ok(parked) = Parked::read(bytes.as_slice(), bytes.len() as u64) else { return false };
+        // Settings say how much working memory is used, in files as on a command line.
+        if parked.head().kind.to_string().split(|c: char| !c.is_ascii_digit()).any(|number| number.len() > 2) {
+            return false;
+        }
+        parked.unpark(&parked_context()).is_ok_and(|(mut cache, _)| {
+            go_on(cache.as_mut(), 3);
+            true
+        })
+    });
+    assert!(accepted > 50 && refused > 500, "{accepted} accepted, {refused} refused");
 }

@@ -5,6 +5,7 @@ mod counting;
 pub mod gguf_writer;
 mod model_gguf;
 mod model_safetensors;
+pub mod parked_file;
 pub mod quantise;
 pub mod random_model;
 pub mod tiny_tokenizer;

@@ -4,6 +4,7 @@
 //! drops the others for good; tokens that come later are kept, but that `streaming` goes on dropping. Each method's
 //! own file says which are kept. A prompt no longer than the budget stays whole.
 
+mod park;
 mod pyramidkv;
 mod settings;
 mod snapkv;
@@ -24,6 +25,7 @@ use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
 use crate::expected::PromptSize;
 use crate::kind::CacheKind;
+use crate::park::{ParkError, SectionWriter};
 use crate::tokens::{Tokens, room_after};
 use crate::{AttnRows, CacheError, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 
@@ -184,6 +186,10 @@ impl KvCache for EvictingCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

@@ -9,11 +9,16 @@ use fourier_kv_kernels::workspace::Workspace;
 use super::budget::{Shares, count};
 use super::choice::dim_weights;
 use super::settings::FourierSettings;
-use super::stretch::{Choice, Making, Stretch};
+use super::stretch::{Choice, Making, Span, Stretch};
 use super::track::{Side, Tracking};
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag, each};
 use crate::plan::HeadPlan;
 use crate::tokens::Tokens;
+
+const ENERGY: Tag = *b"nrgy";
+const KEY_TRACKS: Tag = *b"ktrk";
+const VALUE_TRACKS: Tag = *b"vtrk";
 
 /// Tokens that leave the window together: a step costs its phasors once, and the window is at most this much longer.
 pub(super) const STEP: usize = 64;
@@ -37,6 +42,18 @@ pub(super) struct Compression<'a> {
     /// `[D]`.
     pub(super) output_energy: &'a [f32],
     pub(super) plan: Option<&'a HeadPlan>,
+}
+
+/// How a parked head's tokens are divided; the same for all heads of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout<'a> {
+    pub(super) settings: &'a FourierSettings,
+    pub(super) frequencies: &'a [f64],
+    /// Tokens.
+    pub(super) sink: usize,
+    pub(super) spans: &'a [Span],
+    /// Tokens.
+    pub(super) tail: usize,
 }
 
 impl<S: Element, C: Element> Head<S, C> {
@@ -197,6 +214,37 @@ impl<S: Element, C: Element> Head<S, C> {
         });
     }
 
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.sink.park(out)?;
+        match self.plan() {
+            None => out.numbers(ENERGY, &self.query_energy)?,
+            Some(HeadPlan { keys, values }) => {
+                out.numbers(KEY_TRACKS, &keys)?;
+                out.numbers(VALUE_TRACKS, &values)?;
+            }
+        }
+        self.middle.iter().try_for_each(|stretch| stretch.park(out))?;
+        self.tail.park(out)
+    }
+
+    /// Reads a head.
+    pub(super) fn unpark(layout: Layout<'_>, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let Layout { settings, frequencies, sink, spans, tail } = layout;
+        let dim = 2 * frequencies.len();
+        let sink = Tokens::unpark(dim, sink, sections)?;
+        let (mut query_energy, mut middle) = (Vec::new(), Vec::new());
+        if spans.is_empty() {
+            query_energy = sections.numbers(ENERGY, dim)?;
+        } else {
+            let tracks = HeadPlan {
+                keys: unpark_tracks(KEY_TRACKS, Tracking::of(Side::Keys, settings.band, frequencies), sections)?,
+                values: unpark_tracks(VALUE_TRACKS, Tracking::of(Side::Values, settings.band, frequencies), sections)?,
+            };
+            middle = each(spans.len(), |i| Stretch::unpark(settings, frequencies, spans[i], &tracks, sections))?;
+        }
+        Ok(Head { sink, middle, tail: Tokens::unpark(dim, tail, sections)?, query_energy })
+    }
+
     pub(super) fn bytes(&self) -> CacheBytes {
         let mut bytes = CacheBytes {
             tokens: self.sink.bytes() + self.tail.bytes(),
@@ -207,5 +255,15 @@ impl<S: Element, C: Element> Head<S, C> {
             bytes += stretch.bytes();
         }
         bytes
+    }
+}
+
+/// Reads which tracks of a side are spectral: ascending, and such as there are.
+fn unpark_tracks(tag: Tag, tracking: Tracking<'_>, sections: &mut SectionReader<'_>) -> Result<Vec<u16>, ParkError> {
+    let tracks: Vec<u16> = sections.some_numbers(tag, tracking.count())?;
+    let ascending = tracks.is_sorted_by(|a, b| a < b);
+    match ascending && tracks.last().is_none_or(|&last| usize::from(last) < tracking.count()) {
+        true => Ok(tracks),
+        false => Err(ParkError::content(tag, format_args!("ascending tracks below {}", tracking.count()), "others")),
     }
 }

@@ -31,6 +31,7 @@ pub mod calibration;
 pub mod choice;
 mod head;
 pub mod losses;
+mod park;
 pub mod settings;
 mod size;
 mod store;
@@ -48,6 +49,7 @@ pub(crate) use size::expected_bytes;
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads};
+use crate::park::{ParkError, SectionWriter};
 use crate::plan::{HeadPlan, Plan};
 use crate::{
     AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, PromptSize, QueryRows, Workspace,
@@ -173,6 +175,10 @@ impl<S: Element, C: Element> KvCache for FourierCache<S, C> {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

@@ -9,6 +9,11 @@ use fourier_kv_spectral::streaming::Carrier;
 use super::choice::exact_dims;
 use super::track::{Analysed, Tracking};
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const SPECTRA: Tag = *b"spec";
+const MEANS: Tag = *b"mean";
+const EXACT: Tag = *b"exac";
 
 /// Spectra of the spectral tracks in `C`, the other dims as they are in `S`.
 #[derive(Clone, Debug)]
@@ -27,6 +32,14 @@ pub(super) struct Run<'a, S> {
     pub(super) first_time: usize,
     pub(super) count: usize,
     pub(super) rows: &'a [S],
+}
+
+/// What a parked side is made of, besides its tracks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoreSizes {
+    /// Numbers of a track's spectrum.
+    pub(super) width: usize,
+    pub(super) tokens: usize,
 }
 
 impl<S: Element, C: Element> SideStore<S, C> {
@@ -142,6 +155,31 @@ impl<S: Element, C: Element> SideStore<S, C> {
             exact_dims: &self.exact_dims,
             exact: &self.exact,
         }
+    }
+
+    /// Writes numbers; which tracks they are of stands with the head.
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(SPECTRA, &self.spectra)?;
+        out.numbers(MEANS, &self.mean)?;
+        out.numbers(EXACT, &self.exact)
+    }
+
+    /// Reads a side with these spectral tracks, which the tracking has.
+    pub(super) fn unpark(
+        tracking: Tracking<'_>,
+        spectral: &[u16],
+        StoreSizes { width, tokens }: StoreSizes,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Self, ParkError> {
+        let exact_dims = exact_dims(tracking, spectral);
+        let exact = tokens.div_ceil(EXACT_BLOCK).saturating_mul(exact_dims.len() * EXACT_BLOCK);
+        Ok(SideStore {
+            spectra: sections.numbers(SPECTRA, width.saturating_mul(spectral.len()))?,
+            mean: sections.numbers(MEANS, tracking.dim - exact_dims.len())?,
+            exact: sections.numbers(EXACT, exact)?,
+            spectral: spectral.to_vec(),
+            exact_dims,
+        })
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

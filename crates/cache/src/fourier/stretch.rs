@@ -11,9 +11,10 @@ use super::choice::cheapest;
 use super::head::STEP;
 use super::losses::losses;
 use super::settings::FourierSettings;
-use super::store::{Run, SideStore};
+use super::store::{Run, SideStore, StoreSizes};
 use super::track::{Analysed, Columns, Side, Track, Tracking, analyse};
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter};
 use crate::plan::HeadPlan;
 
 /// A stretch of one head.
@@ -25,6 +26,15 @@ pub(super) struct Stretch<S, C> {
     bands: Option<Vec<PairBand>>,
     keys: SideStore<S, C>,
     values: SideStore<S, C>,
+}
+
+/// How much of a period a stretch takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Tokens held.
+    pub(super) tokens: usize,
+    /// The period.
+    pub(super) period: usize,
 }
 
 /// How the spectral tracks of a side are decided.
@@ -139,6 +149,37 @@ impl<S: Element, C: Element> Stretch<S, C> {
             keys: self.keys.view(),
             values: self.values.view(),
         }
+    }
+
+    /// Tokens and period.
+    pub(super) fn span(&self) -> Span {
+        Span { tokens: self.tokens, period: self.period }
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.keys.park(out)?;
+        self.values.park(out)
+    }
+
+    /// Reads a stretch with these spectral tracks.
+    pub(super) fn unpark(
+        settings: &FourierSettings,
+        frequencies: &[f64],
+        Span { tokens, period }: Span,
+        tracks: &HeadPlan,
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Self, ParkError> {
+        let harmonics = usable_harmonics(settings.harmonics, period);
+        let sizes = |side| {
+            let tracking = Tracking::of(side, settings.band, frequencies);
+            (tracking, StoreSizes { width: tracking.width(harmonics, period), tokens })
+        };
+        let (tracking, size) = sizes(Side::Keys);
+        let keys = SideStore::unpark(tracking, &tracks.keys, size, sections)?;
+        let bands = keys.bands(tracking, harmonics, period);
+        let (tracking, size) = sizes(Side::Values);
+        let values = SideStore::unpark(tracking, &tracks.values, size, sections)?;
+        Ok(Stretch { tokens, period, harmonics, bands, keys, values })
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

@@ -3,10 +3,14 @@
 use fourier_kv_kernels::element::{load_all, store_all};
 use half::{bf16, f16};
 
-use super::eigen::eigen;
-use super::product::{product, turned};
+use crate::product::{product, turned};
 use crate::Workspace;
 use crate::bytes::held;
+use crate::eigen::eigen;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const MEAN: Tag = *b"mean";
+const DIRECTIONS: Tag = *b"dirs";
 
 /// Bytes of a number of a basis.
 pub(super) const BASIS_WIDTH: usize = size_of::<f16>();
@@ -44,7 +48,7 @@ impl Basis {
             product(workspace, &columns, &columns, rows.len() / dim, &mut block);
             gram.iter_mut().zip(&block).for_each(|(sum, x)| *sum += f64::from(*x));
         });
-        let (_, vectors) = eigen(gram, dim);
+        let (_, vectors) = eigen(&gram, dim);
         let number = |at: usize| f16::from_f64(vectors[at % rank * dim + at / rank]);
         Basis { rank, mean, directions: (0..dim * rank).map(number).collect() }
     }
@@ -82,6 +86,17 @@ impl Basis {
     /// The mean, `[D]`.
     pub(super) fn mean(&self) -> &[f32] {
         &self.mean
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(MEAN, &self.mean)?;
+        out.numbers(DIRECTIONS, &self.directions)
+    }
+
+    /// Reads `rank` directions of `dim`.
+    pub(super) fn unpark(dim: usize, rank: usize, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let mean = sections.numbers(MEAN, dim)?;
+        Ok(Basis { rank, mean, directions: sections.numbers(DIRECTIONS, dim * rank)? })
     }
 
     /// Heap bytes of the directions.

@@ -10,12 +10,15 @@ use fourier_kv_kernels::workspace::Scratch;
 use half::bf16;
 
 use super::basis::{Basis, RowsTask};
-use super::product::product;
+use crate::product::product;
 use super::settings::{LowRankSettings, STEP};
 use crate::Workspace;
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
 use crate::rotary::{Rotary, Way};
 use crate::tokens::{Tokens, growth};
+
+const COEFFICIENTS: Tag = *b"coef";
 
 /// Tokens that are rebuilt at a time: as floats they stay in a core's caches.
 pub(super) const BLOCK: usize = 256;
@@ -28,6 +31,20 @@ pub(super) struct Head {
     sides: Option<[Side; 2]>,
     projected: usize,
     tail: Tokens<bf16>,
+}
+
+/// What a parked head is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadSizes {
+    pub(super) dim: usize,
+    /// Tokens.
+    pub(super) sink: usize,
+    /// Tokens.
+    pub(super) projected: usize,
+    /// Directions, if there are projected tokens.
+    pub(super) rank: usize,
+    /// Tokens.
+    pub(super) tail: usize,
 }
 
 /// Keys or values of the projected tokens.
@@ -56,6 +73,11 @@ impl Head {
     /// Tokens that are kept as coefficients.
     pub(super) fn projected(&self) -> usize {
         self.projected
+    }
+
+    /// Directions that they have coefficients of; 0 without any.
+    pub(super) fn rank(&self) -> usize {
+        self.sides.as_ref().map_or(0, |[keys, _]| keys.basis.rank())
     }
 
     /// Tokens in the exact tail.
@@ -188,6 +210,27 @@ impl Head {
                 values.rebuild_outputs(workspace, [directions, value_rows, key_rows], state);
             });
         });
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.sink.park(out)?;
+        for Side { basis, coefficients } in self.sides.iter().flatten() {
+            basis.park(out)?;
+            out.numbers(COEFFICIENTS, coefficients)?;
+        }
+        self.tail.park(out)
+    }
+
+    /// Reads a head of these sizes.
+    pub(super) fn unpark(sizes: HeadSizes, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let HeadSizes { dim, sink, projected, rank, tail } = sizes;
+        let sink = Tokens::unpark(dim, sink, sections)?;
+        let mut side = || -> Result<Side, ParkError> {
+            let basis = Basis::unpark(dim, rank, sections)?;
+            Ok(Side { basis, coefficients: sections.numbers(COEFFICIENTS, projected.saturating_mul(rank))? })
+        };
+        let sides = if projected > 0 { Some([side()?, side()?]) } else { None };
+        Ok(Head { sink, sides, projected, tail: Tokens::unpark(dim, tail, sections)? })
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

@@ -24,9 +24,8 @@
 //! `keys=unrotated` adds one table of angles, `256 D / 2` pairs of `f32` for the whole cache.
 
 mod basis;
-mod eigen;
 mod head;
-mod product;
+mod park;
 mod settings;
 mod size;
 
@@ -40,6 +39,7 @@ pub(crate) use size::expected_bytes;
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads, for_rows, rows_a_task};
+use crate::park::{ParkError, SectionWriter};
 use crate::pieces::for_pieces;
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheError, CacheKind, CacheShape, KeysAs, KvCache, KvRows, QueryRows, Workspace};
@@ -165,6 +165,10 @@ impl KvCache for LowRankCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

@@ -1,12 +1,13 @@
 //! Plan files: JSON, versioned, written beside and renamed.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, PlanError};
+use crate::beside::write_beside;
 
 /// The version that is written, and the only one that is read.
 pub const PLAN_VERSION: u64 = 1;
@@ -76,16 +77,6 @@ impl Plan {
     /// If it cannot be written; nothing is left behind then.
     pub fn write(&self, path: &Path) -> Result<(), PlanError> {
         let io = |source| PlanError::Io { action: "write", path: path.to_owned(), source };
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let beside = path.with_file_name(name);
-        let written = File::create(&beside)
-            .and_then(|mut file| file.write_all(self.to_json().as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&beside, path));
-        written.map_err(|e| {
-            // The part file may not exist; the error that matters is the first.
-            let _ = fs::remove_file(&beside);
-            io(e)
-        })
+        write_beside(path, |file| file.write_all(self.to_json().as_bytes())).map_err(io)
     }
 }

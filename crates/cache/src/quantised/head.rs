@@ -12,7 +12,11 @@ use half::bf16;
 use super::coder::{CodedRows, Coder};
 use super::settings::QuantisedSettings;
 use crate::bytes::{CacheBytes, held};
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
 use crate::tokens::{Tokens, growth};
+
+const KEY_CODES: Tag = *b"kcod";
+const VALUE_CODES: Tag = *b"vcod";
 
 /// One head's past. Oldest first: `coded` tokens in codes, then the tail.
 #[derive(Clone, Debug)]
@@ -162,6 +166,24 @@ impl Head {
     fn codes(&self, coder: &Coder, tokens: &Range<usize>) -> CodedRows<'_> {
         let (from, to) = (coder.code_bytes(tokens.start), coder.code_bytes(tokens.end));
         CodedRows { keys: &self.keys[from[0]..to[0]], values: &self.values[from[1]..to[1]] }
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(KEY_CODES, &self.keys)?;
+        out.numbers(VALUE_CODES, &self.values)?;
+        self.tail.park(out)
+    }
+
+    /// Reads a head of `coded` tokens, whole groups, and a tail of `tail`.
+    pub(super) fn unpark(
+        coder: &Coder,
+        dim: usize,
+        [coded, tail]: [usize; 2],
+        sections: &mut SectionReader<'_>,
+    ) -> Result<Self, ParkError> {
+        let [keys, values] = coder.code_bytes(coded);
+        let (keys, values) = (sections.numbers(KEY_CODES, keys)?, sections.numbers(VALUE_CODES, values)?);
+        Ok(Head { keys, values, coded, tail: Tokens::unpark(dim, tail, sections)? })
     }
 
     pub(super) fn bytes(&self) -> CacheBytes {

@@ -39,6 +39,7 @@ mod coding;
 mod hadamard;
 mod head;
 mod packed;
+mod park;
 mod settings;
 mod size;
 
@@ -52,6 +53,7 @@ pub(crate) use size::expected_bytes;
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::{check_queries, for_heads};
+use crate::park::{ParkError, SectionWriter};
 use crate::{AttnRows, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use coder::Coder;
 use head::Head;
@@ -155,6 +157,10 @@ impl KvCache for QuantisedCache {
 
     fn fork(&self) -> Option<Box<dyn KvCache>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
     }
 
     fn len(&self) -> usize {

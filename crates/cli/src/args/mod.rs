@@ -5,7 +5,7 @@ mod subcommands;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SourceArgs};
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 
 /// Runs language models over long texts with a small key/value cache.

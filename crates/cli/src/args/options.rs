@@ -46,6 +46,21 @@ pub(crate) struct CacheArgs {
     pub(crate) plan: Option<PathBuf>,
 }
 
+/// Sessions on disk.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Session")]
+pub(crate) struct SessionArgs {
+    /// Go on with the session that --save-session wrote; its cache comes with it
+    ///
+    /// Files and prompt are then a further turn of its conversation, and nothing of what was said before is read again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cache", "plan", "system"])]
+    pub(crate) session: Option<PathBuf>,
+
+    /// Write the session to a file after the answer; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_session: Option<PathBuf>,
+}
+
 /// What computes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SourceArgs};
+use super::options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SessionArgs, SourceArgs};
 
 /// `fourier-kv pull`.
 #[derive(Debug, Args)]
@@ -54,6 +54,10 @@ pub(crate) struct RunArgs {
     /// How the past is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// Sessions on disk.
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
 
     /// How the answer is chosen.
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 use fourier_kv_engine::EngineError;
 use fourier_kv_engine::SamplerError;
+use fourier_kv_engine::cache::park::ParkError;
 use fourier_kv_engine::cache::plan::PlanError;
 use fourier_kv_engine::cache::{CacheError, CacheKind, SettingsError};
 use fourier_kv_engine::model::chat::ChatError;
@@ -26,6 +27,8 @@ pub(super) fn hint(error: &EngineError) -> Option<String> {
         EngineError::NoChatTemplate => "add --raw to give the model the text as it is",
         EngineError::Cache(error) => return cache(error),
         EngineError::Plan(error) => return Some(plan(error)),
+        EngineError::Park(error) => return Some(park(error)),
+        EngineError::NoFurtherTurn => "add --raw to go on with the text as it is",
         EngineError::Sampler(error) => sampler(error),
         EngineError::Forward(error) => return forward(error),
         EngineError::Threads { .. } => "try a smaller --threads",
@@ -134,6 +137,23 @@ fn plan(error: &PlanError) -> String {
         PlanError::NoUse { .. } => "leave --plan out, or use --cache fourier",
         PlanError::Version { .. } => "make the plan again with this version: fourier-kv calibrate",
         _ => "give a file that 'fourier-kv calibrate' made",
+    };
+    text.to_owned()
+}
+
+fn park(error: &ParkError) -> String {
+    let text = match error {
+        ParkError::Io { action: "write", .. } => "check that the folder may be written to and the disk is not full",
+        ParkError::Io { .. } => "check the path, and that you may read it",
+        ParkError::NotParked => "give a file that 'fourier-kv run --save-session FILE' wrote",
+        ParkError::OtherModel { .. } | ParkError::Shape { .. } => {
+            "use -m with the model that the session was made with"
+        }
+        ParkError::Version { .. } | ParkError::Kind(_) => {
+            "use the version of fourier-kv that wrote it, or read the text again without --session"
+        }
+        ParkError::Unsupported { .. } => "use a cache that 'fourier-kv inspect' lists",
+        _ => "the file cannot be trusted: restore it from a copy, or read the text again without --session",
     };
     text.to_owned()
 }

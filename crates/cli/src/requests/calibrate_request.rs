@@ -38,7 +38,7 @@ impl CalibrateRequest {
                 return Err(RequestError::OutOfRange { option, expected: "1 or more", got: "0".to_owned() });
             }
         }
-        check_output(&args.output)?;
+        check_output("--output", &args.output)?;
         Ok(Self {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
@@ -60,13 +60,13 @@ fn plannable(cache: &str) -> Result<FourierSettings, RequestError> {
     }
 }
 
-/// A calibration takes minutes: it must not end with a plan that cannot be written.
-fn check_output(output: &Path) -> Result<(), RequestError> {
+/// Minutes of work must not end with a file that cannot be written.
+pub(super) fn check_output(option: &'static str, output: &Path) -> Result<(), RequestError> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder.unwrap_or(Path::new(".")) {
         folder if folder.is_dir() && !output.is_dir() => Ok(()),
         folder => Err(RequestError::OutOfRange {
-            option: "--output",
+            option,
             expected: "a file in a folder that is there",
             got: match output.is_dir() {
                 true => format!("the folder {}", output.display()),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use fourier_kv_engine::cache::CacheKind;
 
+use super::calibrate_request::check_output;
 use super::{Generation, Machine, Prompt, RequestError};
-use crate::args::{CacheArgs, RunArgs, SourceArgs};
+use crate::args::{CacheArgs, RunArgs, SessionArgs, SourceArgs};
 
 /// How the past is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,23 @@ pub(super) fn existing_file(option: &'static str, path: &std::path::Path) -> Res
     }
 }
 
+/// Sessions on disk. Both may be one file.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionRequest {
+    /// The one to go on with, which is there.
+    pub(crate) open: Option<PathBuf>,
+    /// Where it is to be written after the answer; its folder is there.
+    pub(crate) save: Option<PathBuf>,
+}
+
+impl SessionRequest {
+    fn new(args: &SessionArgs) -> Result<Self, RequestError> {
+        args.session.as_deref().map_or(Ok(()), |path| existing_file("--session", path))?;
+        args.save_session.as_deref().map_or(Ok(()), |path| check_output("--save-session", path))?;
+        Ok(Self { open: args.session.clone(), save: args.save_session.clone() })
+    }
+}
+
 /// An answer over a text.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRequest {
@@ -60,8 +78,10 @@ pub(crate) struct RunRequest {
     pub(crate) system: Option<String>,
     /// Whether the model's chat template is used.
     pub(crate) chat_template: bool,
-    /// How the past is kept.
+    /// How the past is kept, unless a session is gone on with.
     pub(crate) cache: CacheRequest,
+    /// Files of sessions.
+    pub(crate) session: SessionRequest,
     /// How the answer is chosen.
     pub(crate) generation: Generation,
     /// What computes.
@@ -82,6 +102,7 @@ impl RunRequest {
             system: args.system.clone(),
             chat_template: !args.raw,
             cache: CacheRequest::new(&args.cache)?,
+            session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
             machine: Machine::new(&args.device)?,
         })

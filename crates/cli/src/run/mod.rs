@@ -3,18 +3,20 @@
 mod answer;
 mod report;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fourier_kv_engine::cache::plan::Plan;
-use fourier_kv_engine::{Engine, GenerateOptions, Message, Sampling};
+use fourier_kv_engine::model::decoder::LogitRows;
+use fourier_kv_engine::{Engine, GenerateOptions, Generation, Message, Sampling, Session as Sequence};
 
 use crate::args::RunArgs;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::loading;
-use crate::requests::{Choice, Generation, RunRequest};
+use crate::requests::{Choice, Generation as Choosing, RunRequest};
 use crate::session::{Ending, Session};
-use report::{Report, Run};
+use report::{Report, Run, Saved};
 
 /// Reads the text, answers as the answer comes, and says what it took.
 pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> {
@@ -26,14 +28,35 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let plan = request.cache.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
-    let prompt = prompt_tokens(&engine, &request, text)?;
-    let mut sequence = engine.session(&request.cache.kind, plan)?;
+    let mut sequence = match &request.session.open {
+        Some(path) => engine.unpark(path)?,
+        None => engine.session(&request.cache.kind, plan)?,
+    };
+    let prompt = match sequence.tokens() {
+        [] => prompt_tokens(&engine, &request, text)?,
+        _ if request.chat_template => engine.further_prompt(&text)?,
+        _ => engine.further_text(&text)?,
+    };
+    let whole = sequence.tokens().len() + prompt.len();
     let options = options(&request.generation);
     let answer = answer::answer(&engine, &mut sequence, &prompt, &options, session)?;
     let run = Run { request: &request, pulled: &pulled, engine: &engine, prompt_tokens: prompt.len() };
-    let report = Report::new(&run, &sequence, &answer);
+    let saved = match &request.session.save {
+        Some(path) => Some(save(&mut sequence, whole, &answer, path)?),
+        None => None,
+    };
+    let report = Report::new(&run, &sequence, &answer, saved);
     report.show(session.output).map_err(Failure::Output)?;
     Ok(report.ending())
+}
+
+/// Writes the session with the whole answer: the last token that was chosen has not been computed with.
+fn save(sequence: &mut Sequence<'_>, before: usize, answer: &Generation, path: &Path) -> Result<Saved, Failure> {
+    let computed = sequence.tokens().len().saturating_sub(before);
+    if let Some(rest) = answer.tokens.get(computed..).filter(|rest| !rest.is_empty()) {
+        sequence.feed(rest, LogitRows::Last)?;
+    }
+    Ok(Saved { path: path.to_owned(), bytes: sequence.park(path)? })
 }
 
 fn prompt_tokens(engine: &Engine, request: &RunRequest, text: String) -> Result<Vec<u32>, Failure> {
@@ -45,7 +68,7 @@ fn prompt_tokens(engine: &Engine, request: &RunRequest, text: String) -> Result<
     Ok(engine.chat_prompt(&messages)?)
 }
 
-fn options(generation: &Generation) -> GenerateOptions {
+fn options(generation: &Choosing) -> GenerateOptions {
     GenerateOptions {
         max_tokens: Some(generation.max_tokens),
         sampling: match generation.choice {

@@ -46,6 +46,7 @@ pub(super) struct Report {
     stop: Option<String>,
     sampling: SamplingReport,
     cache: CacheReport,
+    saved_session: Option<Saved>,
     weights_bytes: usize,
     prefill_seconds: f64,
     decode_seconds: f64,
@@ -56,6 +57,15 @@ pub(super) struct Report {
     why_it_ended: Option<String>,
     #[serde(skip)]
     interrupted: bool,
+}
+
+/// A session that was written.
+#[derive(Debug, Serialize)]
+pub(super) struct Saved {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Its size.
+    pub(super) bytes: u64,
 }
 
 /// How tokens were chosen.
@@ -84,7 +94,12 @@ struct CacheReport {
 
 impl Report {
     /// Of an answer that has ended.
-    pub(super) fn new(run: &Run<'_>, sequence: &engine::Session<'_>, answer: &engine::Generation) -> Self {
+    pub(super) fn new(
+        run: &Run<'_>,
+        sequence: &engine::Session<'_>,
+        answer: &engine::Generation,
+        saved_session: Option<Saved>,
+    ) -> Self {
         let (finish, why_it_ended) = ending(&answer.finish, run);
         Report {
             model: run.request.model.clone(),
@@ -103,6 +118,7 @@ impl Report {
             },
             sampling: SamplingReport::new(run.request.generation.choice),
             cache: CacheReport::new(run, sequence),
+            saved_session,
             weights_bytes: run.engine.model().weight_bytes(),
             prefill_seconds: answer.prefill.as_secs_f64(),
             decode_seconds: answer.decode.as_secs_f64(),
@@ -137,7 +153,14 @@ impl Report {
         }
         parts.extend(cache.remark.clone());
         parts.extend(self.why_it_ended.clone());
+        parts.extend(self.saved_session.as_ref().map(Saved::remark));
         parts.join(" · ")
+    }
+}
+
+impl Saved {
+    fn remark(&self) -> String {
+        format!("session saved in {} ({})", self.path.display(), megabytes(self.bytes))
     }
 }
 
@@ -158,7 +181,7 @@ impl CacheReport {
         let (by_kind, tokens) = (cache.bytes(), cache.len());
         let exact_bytes = cache.shape().exact_bytes(tokens, EXACT_WIDTH);
         CacheReport {
-            remark: uncompressed(&run.request.cache.kind, by_kind),
+            remark: cache.describe().parse().ok().and_then(|kind| uncompressed(&kind, by_kind)),
             kind: cache.describe(),
             plan: run.request.cache.plan.clone(),
             tokens,

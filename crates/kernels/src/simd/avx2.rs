@@ -80,6 +80,12 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn load_integers(x: &[i32; WIDTH]) -> Integers {
+        let at = x.as_ptr().cast::<__m256i>();
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))) }
+    }
+    #[inline(always)]
     fn and(a: Integers, b: Integers) -> Integers {
         // SAFETY: see above.
         unsafe { Integers(_mm256_and_si256(a.0, b.0), _mm256_and_si256(a.1, b.1)) }
@@ -103,6 +109,45 @@ impl Simd for Avx2 {
         unsafe {
             let by = _mm_cvtsi32_si128(N as i32);
             Integers(_mm256_srl_epi32(a.0, by), _mm256_srl_epi32(a.1, by))
+        }
+    }
+    #[inline(always)]
+    fn shift_left_each(a: Integers, by: Integers) -> Integers {
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_sllv_epi32(a.0, by.0), _mm256_sllv_epi32(a.1, by.1)) }
+    }
+    #[inline(always)]
+    fn shift_right_each(a: Integers, by: Integers) -> Integers {
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_srlv_epi32(a.0, by.0), _mm256_srlv_epi32(a.1, by.1)) }
+    }
+    #[inline(always)]
+    fn mark_greater(marks: Integers, mark: Integers, a: Singles, b: Singles) -> Integers {
+        // SAFETY: see above.
+        unsafe {
+            let of = |marks, mark, a, b| {
+                let greater = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
+                _mm256_or_si256(marks, _mm256_and_si256(greater, mark))
+            };
+            Integers(of(marks.0, mark.0, a.0, b.0), of(marks.1, mark.1, a.1, b.1))
+        }
+    }
+    #[inline(always)]
+    fn select_greater(a: Singles, b: Singles, yes: Singles, no: Singles) -> Singles {
+        // SAFETY: see above.
+        unsafe {
+            let of = |a, b, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
+            Singles(of(a.0, b.0, yes.0, no.0), of(a.1, b.1, yes.1, no.1))
+        }
+    }
+    #[inline(always)]
+    fn gather<const N: usize>(table: &[f32; N], index: Integers) -> Singles {
+        const { assert!(N.is_power_of_two()) };
+        // SAFETY: see above; the mask keeps the indices in the table.
+        unsafe {
+            let inside = _mm256_set1_epi32(N as i32 - 1);
+            let of = |index| _mm256_i32gather_ps::<4>(table.as_ptr(), _mm256_and_si256(index, inside));
+            Singles(of(index.0), of(index.1))
         }
     }
     #[inline(always)]

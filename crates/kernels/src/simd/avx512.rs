@@ -78,6 +78,11 @@ macro_rules! avx512 {
                 unsafe { Integers(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
             }
             #[inline(always)]
+            fn load_integers(x: &[i32; WIDTH]) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_loadu_si512(x.as_ptr().cast())) }
+            }
+            #[inline(always)]
             fn and(a: Integers, b: Integers) -> Integers {
                 // SAFETY: see above.
                 unsafe { Integers(_mm512_and_si512(a.0, b.0)) }
@@ -96,6 +101,38 @@ macro_rules! avx512 {
             fn shift_right<const N: u32>(a: Integers) -> Integers {
                 // SAFETY: see above.
                 unsafe { Integers(_mm512_srli_epi32::<N>(a.0)) }
+            }
+            #[inline(always)]
+            fn shift_left_each(a: Integers, by: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_sllv_epi32(a.0, by.0)) }
+            }
+            #[inline(always)]
+            fn shift_right_each(a: Integers, by: Integers) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_srlv_epi32(a.0, by.0)) }
+            }
+            #[inline(always)]
+            fn mark_greater(marks: Integers, mark: Integers, a: Singles, b: Singles) -> Integers {
+                // SAFETY: see above.
+                unsafe {
+                    let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0);
+                    Integers(_mm512_mask_or_epi32(marks.0, greater, marks.0, mark.0))
+                }
+            }
+            #[inline(always)]
+            fn select_greater(a: Singles, b: Singles, yes: Singles, no: Singles) -> Singles {
+                // SAFETY: see above.
+                unsafe { Singles(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0), no.0, yes.0)) }
+            }
+            #[inline(always)]
+            fn gather<const N: usize>(table: &[f32; N], index: Integers) -> Singles {
+                const { assert!(N.is_power_of_two()) };
+                // SAFETY: see above; the mask keeps the indices in the table.
+                unsafe {
+                    let index = _mm512_and_si512(index.0, _mm512_set1_epi32(N as i32 - 1));
+                    Singles(_mm512_i32gather_ps::<4>(index, table.as_ptr()))
+                }
             }
             #[inline(always)]
             fn to_floats(x: Integers) -> Singles {

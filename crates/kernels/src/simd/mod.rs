@@ -61,6 +61,8 @@ pub trait Simd: Copy + 'static {
     fn load_bytes(x: &[u8; WIDTH]) -> Self::Integers;
     /// Sixteen signed bytes.
     fn load_signed(x: &[i8; WIDTH]) -> Self::Integers;
+    /// Reads sixteen integers.
+    fn load_integers(x: &[i32; WIDTH]) -> Self::Integers;
     /// Bitwise and.
     fn and(a: Self::Integers, b: Self::Integers) -> Self::Integers;
     /// Bitwise or.
@@ -69,6 +71,16 @@ pub trait Simd: Copy + 'static {
     fn shift_left<const N: u32>(a: Self::Integers) -> Self::Integers;
     /// Shifts by `N` bits to the right, zeros coming in.
     fn shift_right<const N: u32>(a: Self::Integers) -> Self::Integers;
+    /// Shifts each to the left by bits of its own, 0 to 31.
+    fn shift_left_each(a: Self::Integers, by: Self::Integers) -> Self::Integers;
+    /// Shifts each to the right by bits of its own, 0 to 31, zeros coming in.
+    fn shift_right_each(a: Self::Integers, by: Self::Integers) -> Self::Integers;
+    /// `marks | mark` where `a > b`, else `marks`.
+    fn mark_greater(marks: Self::Integers, mark: Self::Integers, a: Self::Floats, b: Self::Floats) -> Self::Integers;
+    /// `yes` where `a > b`, else `no`.
+    fn select_greater(a: Self::Floats, b: Self::Floats, yes: Self::Floats, no: Self::Floats) -> Self::Floats;
+    /// `table[index & (N - 1)]`; `N` is a power of two.
+    fn gather<const N: usize>(table: &[f32; N], index: Self::Integers) -> Self::Floats;
     /// The integers as floats.
     fn to_floats(x: Self::Integers) -> Self::Floats;
     /// `table[index & 15]`.

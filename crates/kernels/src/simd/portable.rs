@@ -67,6 +67,10 @@ impl Simd for Portable {
         each(*x, i32::from)
     }
     #[inline(always)]
+    fn load_integers(x: &[i32; WIDTH]) -> [i32; WIDTH] {
+        *x
+    }
+    #[inline(always)]
     fn and(a: [i32; WIDTH], b: [i32; WIDTH]) -> [i32; WIDTH] {
         both(a, b, |a, b| a & b)
     }
@@ -81,6 +85,32 @@ impl Simd for Portable {
     #[inline(always)]
     fn shift_right<const N: u32>(a: [i32; WIDTH]) -> [i32; WIDTH] {
         each(a, |a| (a as u32 >> N) as i32)
+    }
+    #[inline(always)]
+    fn shift_left_each(a: [i32; WIDTH], by: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, by, |a, by| a << (by & 31))
+    }
+    #[inline(always)]
+    fn shift_right_each(a: [i32; WIDTH], by: [i32; WIDTH]) -> [i32; WIDTH] {
+        both(a, by, |a, by| (a as u32 >> (by & 31)) as i32)
+    }
+    #[inline(always)]
+    fn mark_greater(marks: [i32; WIDTH], mark: [i32; WIDTH], a: Singles, b: Singles) -> [i32; WIDTH] {
+        let greater = both(a.0, b.0, |a, b| if a > b { -1 } else { 0 });
+        both(marks, both(greater, mark, |g, m| g & m), |marks, m| marks | m)
+    }
+    #[inline(always)]
+    fn select_greater(a: Singles, b: Singles, yes: Singles, no: Singles) -> Singles {
+        let mut out = no.0;
+        for i in 0..WIDTH {
+            out[i] = if a.0[i] > b.0[i] { yes.0[i] } else { no.0[i] };
+        }
+        Singles(out)
+    }
+    #[inline(always)]
+    fn gather<const N: usize>(table: &[f32; N], index: [i32; WIDTH]) -> Singles {
+        const { assert!(N.is_power_of_two()) };
+        Singles(each(index, |i| table[i as usize & (N - 1)]))
     }
     #[inline(always)]
     fn to_floats(x: [i32; WIDTH]) -> Singles {

@@ -21,6 +21,9 @@ impl Operation for All {
         let (a, b) = (V::Floats::load(&self.a), V::Floats::load(&self.b));
         let bytes = V::load_bytes(&self.bytes);
         let signed = V::load_signed(&self.bytes.map(|b| b as i8));
+        let pairs = V::load_integers(&self.pairs);
+        let table: [f32; 64] = std::array::from_fn(|i| self.a[i % WIDTH] * (i / WIDTH) as f32);
+        let below_32 = V::and(bytes, V::integers(31));
         let vectors = [
             a.add(b),
             a.sub(b),
@@ -39,6 +42,13 @@ impl Operation for All {
             V::to_floats(V::shift_left::<7>(bytes)),
             V::to_floats(V::shift_right::<3>(bytes)),
             V::to_floats(V::shift_right::<30>(signed)),
+            V::to_floats(V::shift_left_each(pairs, below_32)),
+            V::to_floats(V::shift_right_each(pairs, below_32)),
+            V::to_floats(V::mark_greater(bytes, signed, a, b)),
+            V::to_floats(V::mark_greater(bytes, signed, a, a.max(b))),
+            V::select_greater(a, b, a.mul(b), a.sub(b)),
+            V::gather(&table, bytes),
+            V::gather(&table, pairs),
             V::lookup(a, bytes),
             V::to_floats(V::add_integers(bytes, signed)),
             V::to_floats(V::mul_integers(bytes, signed)),

@@ -33,7 +33,7 @@ pub use tiles::TILE;
 
 use crate::config::ModelConfig;
 use crate::error::ModelError;
-use crate::output_energy::output_energy;
+use crate::output_gram::output_gram;
 use crate::source::ModelSource;
 use crate::weights::{Role, Weights};
 
@@ -100,12 +100,12 @@ impl Model {
     /// # Errors
     /// If a weight is missing or damaged.
     pub fn cache_context(&self, workspace: &Workspace) -> Result<CacheContext, ForwardError> {
-        let mut energy = Vec::with_capacity(self.config.layers * self.config.kv_heads * self.config.head_dim);
+        let mut grams = Vec::new();
         for layer in 0..self.config.layers {
             let projection = self.weights.matrix(Role::AttentionOutput(layer))?;
-            energy.extend(output_energy(&self.config, &projection, workspace)?);
+            grams.extend(output_gram(&self.config, &projection, workspace)?);
         }
-        Ok(CacheContext { shape: Arc::new(self.cache_shape()), output_energy: Arc::new(energy) })
+        Ok(CacheContext::new(self.cache_shape(), grams))
     }
 
     /// Activations for this model.

@@ -1,0 +1,114 @@
+//! Finding, for the keys or the values of one layer, the directions that they vary most in and how much they do.
+
+use std::sync::Arc;
+
+use super::side::{Side, SideParts};
+use super::tiles::Tiles;
+use super::time::{cosines, to_harmonics};
+use crate::Workspace;
+use crate::eigen::eigen;
+use crate::product::{product, turned};
+
+/// The most tokens that directions are found from.
+pub(super) const MOST_TOKENS: usize = 8192;
+
+/// What a transform is fitted to.
+#[derive(Clone, Copy)]
+pub(super) struct Sample<'a> {
+    /// Weighted rows, `[M][C]`, in the order of tiles; `M` is a multiple of the block.
+    pub(super) rows: &'a [f32],
+    /// Tokens a block.
+    pub(super) block: usize,
+    /// Directions to keep of all tiles together.
+    pub(super) directions: usize,
+}
+
+/// Fits a side to rows, which are shifted by their mean on the way.
+///
+/// Costs `2 M C n` products for tiles of `n` channels, `M C B` for time, and `n^3` a tile for its eigenvectors.
+pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace) -> Side {
+    let channels = tiles.all().len();
+    let mean = mean(sample.rows, channels);
+    let mut found: Vec<Found> = (0..tiles.count())
+        .map(|tile| {
+            let columns = columns(sample.rows, channels, &mean, tiles, tile);
+            Found::new(&columns, tiles.channels(tile).len(), sample.block, workspace)
+        })
+        .collect();
+    keep_largest(&mut found, sample.directions);
+    let deviations = found.iter().flat_map(|f| f.energies.iter().map(|e| e.sqrt() as f32)).collect();
+    let directions = found.into_iter().map(|f| f.directions).collect();
+    Side::new(tiles.clone(), SideParts { mean, directions, deviations })
+}
+
+/// The directions of one tile, largest first, and the mean squares of their coefficients.
+struct Found {
+    n: usize,
+    block: usize,
+    /// `[R][n]`.
+    directions: Vec<f32>,
+    /// `[R][B]`.
+    energies: Vec<f64>,
+}
+
+impl Found {
+    /// `rows` is `[M][n]`.
+    fn new(rows: &[f32], n: usize, block: usize, workspace: &Workspace) -> Self {
+        let tokens = rows.len() / n;
+        let (columns, mut gram) = (turned(rows, n), Vec::new());
+        product(workspace, &columns, &columns, tokens, &mut gram);
+        let gram: Vec<f64> = gram.iter().map(|&x| f64::from(x)).collect();
+        let directions: Vec<f32> = eigen(&gram, n).1.iter().map(|&x| x as f32).collect();
+        let mut parts = Vec::new();
+        product(workspace, &directions, rows, n, &mut parts);
+        let (cosines, mut energies) = (cosines(block), vec![0.0; n * block]);
+        let mut harmonics = vec![0.0; n * block];
+        for tokens in parts.chunks_exact(n * block) {
+            to_harmonics(workspace.isa(), &cosines, tokens, &mut harmonics);
+            for (at, x) in harmonics.iter().enumerate() {
+                energies[at % n * block + at / n] += f64::from(*x).powi(2);
+            }
+        }
+        let blocks = (tokens / block).max(1) as f64;
+        energies.iter_mut().for_each(|e| *e /= blocks);
+        Found { n, block, directions, energies }
+    }
+
+    fn count(&self) -> usize {
+        self.directions.len() / self.n
+    }
+
+    /// What is lost without the last direction.
+    fn last(&self) -> f64 {
+        self.energies[self.energies.len() - self.block..].iter().sum()
+    }
+}
+
+/// Drops directions, the least first, until `left` are left; of each tile at least one stays.
+fn keep_largest(found: &mut [Found], left: usize) {
+    let mut count: usize = found.iter().map(Found::count).sum();
+    while count > left {
+        let droppable = found.iter_mut().filter(|f| f.count() > 1);
+        let Some(least) = droppable.min_by(|a, b| a.last().total_cmp(&b.last())) else { return };
+        least.directions.truncate(least.directions.len() - least.n);
+        least.energies.truncate(least.energies.len() - least.block);
+        count -= 1;
+    }
+}
+
+fn mean(rows: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f64; channels];
+    for row in rows.chunks_exact(channels) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+    let count = (rows.len() / channels).max(1) as f64;
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
+}
+
+/// The channels of one tile, less their mean, `[M][n]`.
+pub(super) fn columns(rows: &[f32], channels: usize, mean: &[f32], tiles: &Tiles, tile: usize) -> Vec<f32> {
+    let run = tiles.start(tile)..tiles.start(tile) + tiles.channels(tile).len();
+    rows.chunks_exact(channels)
+        .flat_map(|row| row[run.clone()].iter().zip(&mean[run.clone()]).map(|(x, mean)| x - mean))
+        .collect()
+}

@@ -1,0 +1,228 @@
+//! The past of one layer: sink, codes, exact tail.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fourier_kv_kernels::element::load_all;
+use half::bf16;
+
+use super::coded::{Coded, KEYS, VALUES};
+use super::fit::{MOST_TOKENS, Sample, fit};
+use super::rates::{Share, share_out};
+use super::settings::SpectralSettings;
+use super::shares::{Shares, SideStatistics};
+use super::side::Side;
+use super::size::room;
+use super::tiles::Tiles;
+use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
+use crate::bytes::{CacheBytes, held};
+use crate::rotary::{Rotary, Way};
+use crate::tokens::Tokens;
+use crate::{CacheContext, CacheShape, Workspace};
+
+/// What all layers of a cache share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) settings: SpectralSettings,
+    pub(super) context: CacheContext,
+    pub(super) rotary: Rotary,
+    /// How rates are shared out, if a plan says so.
+    pub(super) shares: Option<Arc<Shares>>,
+}
+
+impl Shared {
+    pub(super) fn shape(&self) -> &CacheShape {
+        &self.context.shape
+    }
+}
+
+/// One layer's past.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) sealed: bool,
+    index: usize,
+    pub(super) energy: QueryEnergy,
+    /// `[G]`.
+    pub(super) sinks: Vec<Tokens<bf16>>,
+    pub(super) coded: Option<Coded>,
+    /// `[G]`.
+    pub(super) tails: Vec<Tokens<bf16>>,
+}
+
+impl Layer {
+    pub(super) fn new(index: usize, shape: &CacheShape) -> Self {
+        let tokens = || (0..shape.kv_heads).map(|_| Tokens::new(shape.head_dim)).collect();
+        Layer {
+            sealed: false,
+            index,
+            energy: QueryEnergy::new(shape),
+            sinks: tokens(),
+            coded: None,
+            tails: tokens(),
+        }
+    }
+
+    /// Its number.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sink_len() + self.coded_tokens() + self.tail_len()
+    }
+
+    /// Tokens in codes.
+    pub(super) fn coded_tokens(&self) -> usize {
+        self.coded.as_ref().map_or(0, Coded::tokens)
+    }
+
+    pub(super) fn tail_len(&self) -> usize {
+        self.tails.first().map_or(0, Tokens::len)
+    }
+
+    /// Takes note of queries, as long as they can still matter.
+    pub(super) fn see(&mut self, rows: &crate::KvRows<'_>, shape: &CacheShape) {
+        if self.coded.is_none() {
+            self.energy.add(rows, shape);
+        }
+    }
+
+    /// Codes what is due; gives back the tail's memory beyond what it will need.
+    pub(super) fn settle(&mut self, shared: &Shared, workspace: &Workspace) {
+        let spare = shared.settings.block;
+        let count = shared.settings.due(self.tail_len(), self.coded.is_some());
+        if count > 0 {
+            let coded = self.coded.take();
+            let mut coded = coded.unwrap_or_else(|| {
+                self.sinks = self.tails.iter().map(|tail| tail.copy_first(shared.settings.sink)).collect();
+                self.tails.iter_mut().for_each(|tail| tail.drop_first(shared.settings.sink, spare));
+                self.fitted(count, shared, workspace)
+            });
+            let first = coded.tokens();
+            let (tiles, weights) = ([KEYS, VALUES].map(|s| coded.sides[s].tiles.clone()), coded.key_weights.clone());
+            coded.push(count / spare, workspace, &|from, count, side, out| {
+                self.weighted(from..from + count, first, side, &weights, shared, workspace, out);
+                to_tile_order(&tiles[side], out);
+            });
+            self.coded = Some(coded);
+        }
+        self.tails.iter_mut().for_each(|tail| tail.drop_first(count, spare));
+    }
+
+    /// What fits the first `count` tokens of the tails.
+    fn fitted(&self, count: usize, shared: &Shared, workspace: &Workspace) -> Coded {
+        let (settings, shape) = (&shared.settings, shared.shape());
+        let room = room(settings, shape, count);
+        let weights = self.energy.key_weights(shape);
+        let mut sides = [KEYS, VALUES].map(|side| {
+            let tiles = Arc::new(Tiles::new(room.spans[side], shape));
+            let mut rows = Vec::new();
+            for from in sampled(count, settings.block) {
+                let mut block = Vec::new();
+                self.weighted(from..from + settings.block, 0, side, &weights, shared, workspace, &mut block);
+                rows.extend_from_slice(&block);
+            }
+            to_tile_order(&tiles, &mut rows);
+            fit(&tiles, Sample { rows: &rows, block: settings.block, directions: room.directions[side] }, workspace)
+        });
+        let [keys, values] = share(&sides);
+        // Errors of values are in units of the residual stream: they count against the energy of the values there.
+        let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
+        let thresholds = match room.sides(shared.shares.as_deref(), self.index, shape) {
+            // Each side's last word may be partly empty.
+            None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(62)),
+            Some([k, v]) => [share_out(&[&keys], 32 * k), share_out(&[&values], 32 * v)].concat(),
+        };
+        sides.iter_mut().zip(thresholds).for_each(|(side, thresholds)| side.set_thresholds(thresholds));
+        Coded::new(sides, room.spans, weights, room.words_of(shared.shares.as_deref(), self.index, shape))
+    }
+
+    /// Weighted rows of tokens of the tails, `[n][C]` in the order of channels; the tails begin `first` tokens after the
+    /// sink.
+    fn weighted(
+        &self,
+        tokens: Range<usize>,
+        first: usize,
+        side: usize,
+        weights: &[f32],
+        shared: &Shared,
+        workspace: &Workspace,
+        out: &mut Vec<f32>,
+    ) {
+        let shape = shared.shape();
+        out.resize(tokens.len() * weights.len(), 0.0);
+        workspace.with_scratch(|scratch| {
+            let rows = &mut scratch.floats;
+            for (head, tail) in self.tails.iter().enumerate() {
+                let region = tail.range(tokens.clone());
+                let stored = if side == KEYS { region.keys } else { region.values };
+                rows.resize(stored.len(), 0.0);
+                load_all(stored, rows);
+                if side == KEYS {
+                    shared.rotary.turn(rows, self.sink_len() + first + tokens.start, Way::Back);
+                    weigh_keys(rows, head, weights, out);
+                } else {
+                    let roots = (shared.context.output_roots(), self.index * shape.kv_heads);
+                    weigh_values(rows, head, roots, weights.len(), out);
+                }
+            }
+        });
+    }
+
+    /// What its codes are expected to lose, once there are any.
+    pub(super) fn statistics(&self) -> Option<[SideStatistics; 2]> {
+        let sides = &self.coded.as_ref()?.sides;
+        let shares = share(sides);
+        Some([KEYS, VALUES].map(|s| {
+            let numbers = sides[s].mean.len() * sides[s].block();
+            SideStatistics { share: shares[s].clone(), numbers, error: sides[s].expected_error() / numbers as f64 }
+        }))
+    }
+
+    pub(super) fn sink_len(&self) -> usize {
+        self.sinks.first().map_or(0, Tokens::len)
+    }
+
+    /// Makes room for `tokens` more, one at a time.
+    pub(super) fn reserve(&mut self, tokens: usize, settings: &SpectralSettings) {
+        let longest = settings.longest(self.coded.is_some());
+        let held = self.tail_len();
+        self.tails.iter_mut().for_each(|tail| tail.reserve(tokens.min(longest.saturating_sub(held))));
+        if let Some(coded) = &mut self.coded {
+            coded.reserve(settings.due(held + tokens, true));
+        }
+    }
+
+    pub(super) fn bytes(&self) -> CacheBytes {
+        let whole = self.sinks.iter().chain(&self.tails);
+        let mut bytes = CacheBytes {
+            tokens: whole.map(Tokens::bytes).sum(),
+            bookkeeping: held(&self.sinks) + held(&self.tails) + self.energy.bytes(),
+            ..CacheBytes::default()
+        };
+        bytes += self.coded.as_ref().map(Coded::bytes).unwrap_or_default();
+        bytes
+    }
+}
+
+/// Where the blocks begin that directions are found from: all of them, or as many as may be, evenly spaced.
+fn sampled(tokens: usize, block: usize) -> impl Iterator<Item = usize> {
+    let (all, most) = (tokens / block, MOST_TOKENS / block);
+    let count = all.min(most);
+    (0..count).map(move |i| i * all / count * block)
+}
+
+/// The coefficients of both sides, all of a weight.
+fn share(sides: &[Side; 2]) -> [Share; 2] {
+    sides.each_ref().map(|side| {
+        let (sizes, codes) = side.sizes();
+        Share::new(sizes, codes, 1.0)
+    })
+}
+
+/// The mean square of weighted channels, by the sizes of coefficients.
+fn mean_energy(side: &Side) -> f64 {
+    let (sizes, codes) = side.sizes();
+    let sum: f64 = codes.iter().map(|&code| f64::from(sizes.size(code)).powi(2)).sum();
+    sum / (side.mean.len() * side.block()) as f64
+}

@@ -1,0 +1,168 @@
+//! `spectral`: old tokens as codes of a block transform, every direction and harmonic with the rate that it deserves.
+//!
+//! **Idea.** Keys and values are transformed along their channels, by the eigenvectors of their covariance, and along
+//! time, by a Fourier basis in blocks. That leaves coefficients of very different sizes that have little to do with one
+//! another: large ones get many bits, small ones few or none, so that all errors are of one size; and what errors do is
+//! made alike beforehand by weighing keys with the energy of the queries that meet them, and values with the output
+//! projection. The bits are those of a trellis code.
+//!
+//! **Source.** The paper keeps a head dim as it is or as a short spectrum; method.md, section 4, carries that through.
+//! The pieces are those of transform coding: Karhunen-Loeve and cosine transforms, reverse water-filling, trellis-coded
+//! quantisation ([`fourier_kv_spectral::trellis`]).
+//!
+//! **When.** Nothing is coded before `seal`. Then, if `least-middle` tokens have left the window, their own statistics
+//! give means, directions, sizes and rates, which stay from then on: no text fits a prompt as it does itself. From then
+//! on whole blocks are coded as they leave the window; the code of a block depends on nothing before it, so nothing
+//! drifts.
+//!
+//! **What it stores** for each layer: the sink and the window, `2 D` numbers of `bf16` a token and head, with room for a
+//! block more. Of coded tokens codes, a fixed number of words a block, in superblocks of sixteen blocks, and their
+//! tables: means, `C = G D` numbers of `f32` a side; of each direction that is kept its channels, a byte each, a unit in
+//! `f32` and a byte for the size of each harmonic; `C` weights of keys. Codes and tables together are the bits a number
+//! that were asked for. What is derived from the model's weights alone is the model's, once for all its caches.
+
+mod attend;
+mod coded;
+mod encode;
+mod fit;
+mod layer;
+mod park;
+mod rates;
+mod settings;
+mod shares;
+mod side;
+mod size;
+mod stream;
+mod tiles;
+mod time;
+mod weighting;
+
+use std::sync::Arc;
+
+use fourier_kv_kernels::coded::LANES;
+
+pub use settings::{BITS, Span, SpectralSettings};
+pub use shares::{Shares, SideStatistics};
+pub(crate) use size::expected_bytes;
+
+use crate::bytes::{CacheBytes, held};
+use crate::error::check_layer;
+use crate::exact::check_queries;
+use crate::park::{ParkError, SectionWriter};
+use crate::rotary::Rotary;
+use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use layer::{Layer, Shared};
+
+/// A cache of block transform codes.
+#[derive(Clone, Debug)]
+pub struct SpectralCache {
+    shared: Arc<Shared>,
+    layers: Vec<Layer>,
+}
+
+impl SpectralCache {
+    /// An empty cache; `shares` says how rates are shared out over the layers, which all get as much otherwise.
+    ///
+    /// # Panics
+    /// If the shares are not those of so many layers.
+    pub fn new(settings: SpectralSettings, context: CacheContext, shares: Option<Arc<Shares>>) -> Self {
+        if let Some(Err(wrong)) = shares.as_ref().map(|shares| shares.check(context.shape.layers)) {
+            panic!("{wrong}");
+        }
+        let rotary = rotary(&settings, &context.shape);
+        let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
+        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares }), layers }
+    }
+
+    /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
+    pub fn statistics(&self) -> Option<Vec<[SideStatistics; 2]>> {
+        self.layers.iter().map(Layer::statistics).collect()
+    }
+
+    /// The coded tokens of one layer as they are attended to: the first of them, and keys, rotated, and values of each
+    /// head, `[G][M][D]`. `None` if there are none.
+    pub fn rebuilt(&self, layer: usize, workspace: &Workspace) -> Option<(usize, [Vec<f32>; 2])> {
+        let layer = self.layers.get(layer)?;
+        Some((layer.sink_len(), attend::rebuilt(layer, &self.shared, workspace)?))
+    }
+}
+
+/// Angles of the tokens of a superblock.
+fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
+    Rotary::new(&shape.rope_frequencies, LANES * settings.block)
+}
+
+/// Heap bytes of what the layers share, with its two counts.
+fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
+    rotary(settings, shape).bytes() + size_of::<Shared>() + 2 * size_of::<usize>()
+}
+
+impl KvCache for SpectralCache {
+    fn describe(&self) -> String {
+        CacheKind::Spectral(self.shared.settings.clone()).to_string()
+    }
+
+    fn shape(&self) -> &CacheShape {
+        self.shared.shape()
+    }
+
+    fn append(&mut self, layer: usize, rows: KvRows<'_>, workspace: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        rows.check(self.shared.shape())?;
+        let (shared, layer) = (&self.shared, &mut self.layers[layer]);
+        if layer.sealed {
+            layer.settle(shared, workspace);
+        }
+        layer.see(&rows, shared.shape());
+        let dim = shared.shape().head_dim;
+        crate::exact::for_heads(&mut layer.tails, rows.k.len(), workspace, |g, tail| {
+            let (keys, values) = rows.head(g, dim);
+            tail.push(keys, values);
+        });
+        Ok(())
+    }
+
+    fn reserve(&mut self, tokens: usize, _: &Workspace) {
+        self.layers.iter_mut().for_each(|layer| layer.reserve(tokens, &self.shared.settings));
+    }
+
+    fn seal(&mut self, layer: usize, workspace: &Workspace) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        self.layers[layer].sealed = true;
+        self.layers[layer].settle(&self.shared, workspace);
+        Ok(())
+    }
+
+    fn attend(
+        &self,
+        layer: usize,
+        queries: QueryRows<'_>,
+        workspace: &Workspace,
+        out: &mut AttnRows<f32>,
+    ) -> Result<(), CacheError> {
+        check_layer(layer, self.layers.len())?;
+        // The last tokens are all in the tail.
+        check_queries(&queries, self.shared.shape(), out, self.layers[layer].tail_len())?;
+        attend::attend(&self.layers[layer], &self.shared, queries, workspace, out);
+        Ok(())
+    }
+
+    fn fork(&self) -> Option<Box<dyn KvCache>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        self.park_layers(out)
+    }
+
+    fn len(&self) -> usize {
+        self.layers.iter().map(Layer::len).min().unwrap_or(0)
+    }
+
+    fn bytes(&self) -> CacheBytes {
+        let bookkeeping = held(&self.layers) + shared_bytes(&self.shared.settings, self.shared.shape());
+        let mut bytes = CacheBytes { bookkeeping, ..CacheBytes::default() };
+        self.layers.iter().for_each(|layer| bytes += layer.bytes());
+        bytes
+    }
+}

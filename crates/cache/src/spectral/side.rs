@@ -1,0 +1,170 @@
+//! How the keys, or the values, of one layer are coded: everything that is the same for all blocks.
+
+use std::sync::Arc;
+
+use fourier_kv_spectral::trellis::{DISTORTION, MAX_BITS};
+
+use super::rates::{Sizes, Thresholds, bits};
+use super::tiles::Tiles;
+use crate::bytes::held;
+use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
+
+const MEAN: Tag = *b"mean";
+const KEPT: Tag = *b"kept";
+const TABLE: Tag = *b"dirs";
+const UNITS: Tag = *b"unit";
+const CODES: Tag = *b"size";
+const LARGEST: Tag = *b"most";
+const THRESHOLDS: Tag = *b"bits";
+
+/// Directions of a tile are bytes times a unit: the largest byte.
+const LARGEST_BYTE: f32 = 127.0;
+
+/// Means, directions and sizes of keys or values.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) tiles: Arc<Tiles>,
+    /// `[C]`, in the order of tiles, of weighted channels.
+    pub(super) mean: Vec<f32>,
+    /// Directions kept of each tile, those of the largest sizes.
+    kept: Vec<u16>,
+    /// `[R][n]` a tile, in units.
+    table: Vec<i8>,
+    /// `[R]` of all tiles.
+    units: Vec<f32>,
+    sizes: Sizes,
+    /// `[R][B]` of all tiles: the codes of the coefficients' sizes.
+    codes: Vec<u8>,
+    thresholds: Thresholds,
+}
+
+/// What a side is made of.
+#[derive(Debug)]
+pub(super) struct SideParts {
+    /// `[C]`, in the order of tiles.
+    pub(super) mean: Vec<f32>,
+    /// For each tile its directions, `[R][n]`, of length 1, at right angles.
+    pub(super) directions: Vec<Vec<f32>>,
+    /// `[R][B]` of all tiles: root mean squares of coefficients.
+    pub(super) deviations: Vec<f32>,
+}
+
+impl Side {
+    /// Without any bits yet.
+    pub(super) fn new(tiles: Arc<Tiles>, parts: SideParts) -> Self {
+        let sizes = Sizes { largest: parts.deviations.iter().copied().filter(|x| x.is_finite()).fold(0.0, f32::max) };
+        let mut side = Side {
+            kept: Vec::with_capacity(tiles.count()),
+            table: Vec::with_capacity(parts.directions.iter().map(Vec::len).sum()),
+            units: Vec::new(),
+            codes: parts.deviations.iter().map(|&x| sizes.code(x)).collect(),
+            mean: parts.mean,
+            tiles,
+            sizes,
+            thresholds: [256; 8],
+        };
+        for (tile, directions) in parts.directions.iter().enumerate() {
+            let n = side.tiles.channels(tile).len();
+            side.kept.push((directions.len() / n) as u16);
+            for direction in directions.chunks_exact(n) {
+                let unit = direction.iter().fold(0.0f32, |a, x| a.max(x.abs())) / LARGEST_BYTE;
+                let unit = if unit > 0.0 { unit } else { 1.0 };
+                side.units.push(unit);
+                side.table.extend(direction.iter().map(|x| (x / unit).round() as i8));
+            }
+        }
+        side.units.shrink_to_fit();
+        side
+    }
+
+    /// The codes of its coefficients' sizes and what they mean.
+    pub(super) fn sizes(&self) -> (Sizes, &[u8]) {
+        (self.sizes, &self.codes)
+    }
+
+    /// Sets which coefficients get how many bits.
+    pub(super) fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
+    }
+
+    /// Harmonics of a direction.
+    pub(super) fn block(&self) -> usize {
+        self.codes.len() / self.units.len().max(1)
+    }
+
+    /// Directions of a tile.
+    pub(super) fn kept(&self, tile: usize) -> usize {
+        usize::from(self.kept[tile])
+    }
+
+    /// Directions of all tiles before one.
+    fn before(&self, tile: usize) -> usize {
+        self.kept[..tile].iter().map(|&r| usize::from(r)).sum()
+    }
+
+    /// The directions of a tile as they are rebuilt with, `[R][n]`.
+    pub(super) fn directions(&self, tile: usize) -> Vec<f32> {
+        let n = self.tiles.channels(tile).len();
+        let first: usize = (0..tile).map(|t| self.kept(t) * self.tiles.channels(t).len()).sum();
+        let rows = self.table[first..first + self.kept(tile) * n].chunks_exact(n);
+        let units = &self.units[self.before(tile)..];
+        rows.zip(units).flat_map(|(row, unit)| row.iter().map(move |&x| f32::from(x) * unit)).collect()
+    }
+
+    /// Bits and size of the coefficient of a tile's direction `row` at harmonic `f`.
+    pub(super) fn coefficient(&self, tile: usize, row: usize, f: usize) -> (u8, f32) {
+        let code = self.codes[(self.before(tile) + row) * self.block() + f];
+        (bits(&self.thresholds, code), self.sizes.size(code))
+    }
+
+    /// The sum of the squared errors that a block's coefficients are expected to have, those of what is not kept left
+    /// out.
+    pub(super) fn expected_error(&self) -> f64 {
+        let of = |&code: &u8| {
+            let bits = usize::from(bits(&self.thresholds, code));
+            f64::from(self.sizes.size(code)).powi(2) * DISTORTION[bits]
+        };
+        self.codes.iter().map(of).sum()
+    }
+
+    pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
+        out.numbers(MEAN, &self.mean)?;
+        out.numbers(KEPT, &self.kept)?;
+        out.numbers(TABLE, &self.table)?;
+        out.numbers(UNITS, &self.units)?;
+        out.numbers(CODES, &self.codes)?;
+        out.numbers(LARGEST, &[self.sizes.largest])?;
+        out.numbers(THRESHOLDS, &self.thresholds)
+    }
+
+    /// Reads a parked side of blocks of `block` tokens.
+    pub(super) fn unpark(tiles: Tiles, block: usize, sections: &mut SectionReader<'_>) -> Result<Self, ParkError> {
+        let (count, channels) = (tiles.count(), tiles.all().len());
+        let mean = sections.numbers(MEAN, channels)?;
+        let kept: Vec<u16> = sections.numbers(KEPT, count)?;
+        if let Some(tile) = (0..count).find(|&t| usize::from(kept[t]) > tiles.channels(t).len()) {
+            let most = format!("{} directions at most", tiles.channels(tile).len());
+            return Err(ParkError::content(KEPT, most, kept[tile]));
+        }
+        let numbers = (0..count).map(|t| usize::from(kept[t]) * tiles.channels(t).len()).sum();
+        let rows: usize = kept.iter().map(|&r| usize::from(r)).sum();
+        Ok(Side {
+            table: sections.numbers(TABLE, numbers)?,
+            units: sections.numbers(UNITS, rows)?,
+            codes: sections.numbers(CODES, rows * block)?,
+            sizes: Sizes { largest: sections.numbers(LARGEST, 1)?[0] },
+            thresholds: sections.numbers::<u16>(THRESHOLDS, MAX_BITS)?.try_into().expect("as many as were asked for"),
+            tiles: Arc::new(tiles),
+            mean,
+            kept,
+        })
+    }
+
+    /// Heap bytes.
+    pub(super) fn bytes(&self) -> usize {
+        held(&self.mean) + held(&self.kept) + held(&self.table) + held(&self.units) + held(&self.codes)
+            + size_of::<Tiles>()
+            + 2 * size_of::<usize>()
+            + self.tiles.bytes()
+    }
+}

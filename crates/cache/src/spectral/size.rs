@@ -1,0 +1,113 @@
+//! How many bytes coded tokens may take, and how many a prompt will take: in numbers of tokens alone, whatever its
+//! content.
+
+use super::layer::Layer;
+use super::settings::{SpectralSettings, Span};
+use super::shares::Shares;
+use super::tiles::Tiles;
+use super::{LANES, shared_bytes};
+use crate::expected::PromptSize;
+use crate::tokens::{Tokens, room_after};
+use crate::{CacheBytes, CacheShape};
+
+/// Tables are paid for over no fewer tokens than this: a short past will grow.
+const LEAST_TOKENS: usize = 4096;
+/// The largest part of a side's bytes that its table may take, before a smaller span is taken.
+const LARGEST_TABLE: f64 = 0.25;
+
+/// How the bytes of one layer's coded tokens are divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Room {
+    /// Channels that are transformed together, of keys and values.
+    pub(super) spans: [Span; 2],
+    /// Directions kept, of all tiles.
+    pub(super) directions: [usize; 2],
+    /// Words of 32 bits for a block's codes, keys and values, where all layers get as many.
+    pub(super) words: usize,
+    /// Bits that are left for the codes of a number, on average over all layers.
+    rate: f64,
+    /// Tokens a block.
+    block: usize,
+    /// Bytes of the tables of both sides.
+    tables: usize,
+}
+
+impl Room {
+    /// Words for a block's keys and for its values, if a plan says how they are shared out.
+    pub(super) fn sides(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> Option<[usize; 2]> {
+        let numbers = (shape.kv_heads * shape.head_dim * self.block) as f64;
+        let words = |bits: f64| ((bits * numbers / 32.0) as usize).max(1);
+        shares.map(|shares| shares.at(self.rate, layer).map(words))
+    }
+
+    /// Words for both together.
+    pub(super) fn words_of(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> usize {
+        self.sides(shares, layer, shape).map_or(self.words, |sides| sides.iter().sum())
+    }
+}
+
+/// The division for a past of which `tokens` are coded at first.
+pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usize) -> Room {
+    let channels = shape.kv_heads * shape.head_dim;
+    let tokens = tokens.max(LEAST_TOKENS);
+    let budget = settings.bits / 8.0 * (2 * channels * tokens) as f64;
+    let spans = [settings.keys, settings.values].map(|span| {
+        let smaller = [span, Span::Head, Span::Dims(32), Span::Dims(16)].into_iter();
+        let fits = |s: &Span| table_bytes(settings, *s, shape) as f64 <= LARGEST_TABLE * budget / 2.0;
+        let size = |s: Span| s.sizes(shape).0 * s.sizes(shape).1;
+        smaller.filter(|s| size(*s) <= size(span)).find(fits).unwrap_or(Span::Dims(16))
+    });
+    let directions = spans.map(|span| directions(settings.bits, span, shape));
+    let tables = spans.iter().map(|s| table_bytes(settings, *s, shape)).sum::<usize>() + size_of::<f32>() * channels;
+    let superblocks = tokens.div_ceil(LANES * settings.block);
+    let words = (budget - tables as f64) / (4 * LANES * superblocks) as f64;
+    let words = words.max(2.0);
+    let rate = 32.0 * words / (2 * channels * settings.block) as f64;
+    Room { spans, directions, words: words as usize, rate, block: settings.block, tables }
+}
+
+/// Directions that are worth their place in a table: at low rates the rest would get no bits.
+fn directions(bits: f64, span: Span, shape: &CacheShape) -> usize {
+    let channels = shape.kv_heads * shape.head_dim;
+    let share = (0.42 + 0.21 * bits).min(1.0);
+    let tiles = channels / span.channels(shape);
+    ((channels as f64 * share).ceil() as usize).max(tiles)
+}
+
+/// Bytes of a [`super::side::Side`].
+fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
+    let channels = shape.kv_heads * shape.head_dim;
+    let (n, rows) = (span.channels(shape), directions(settings.bits, span, shape));
+    let means = channels * size_of::<f32>() + channels / n * size_of::<u16>();
+    let tiles = size_of::<Tiles>() + 2 * size_of::<usize>() + channels * size_of::<u16>();
+    let tiles = tiles + (channels / n + 1) * size_of::<usize>();
+    means + tiles + rows * (n + size_of::<f32>() + settings.block)
+}
+
+/// What a cache with these settings holds once a prompt has been sealed.
+pub(crate) fn expected_bytes(
+    settings: &SpectralSettings,
+    shape: &CacheShape,
+    shares: Option<&Shares>,
+    prompt: PromptSize,
+) -> CacheBytes {
+    let coded = settings.due(prompt.tokens, false);
+    let sink = if coded > 0 { settings.sink } else { 0 };
+    let tail = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - sink - coded + settings.block);
+    let codes = if coded > 0 {
+        let room = room(settings, shape, coded);
+        let superblocks = coded.div_ceil(LANES * settings.block);
+        let words: usize = (0..shape.layers).map(|layer| room.words_of(shares, layer, shape)).sum();
+        shape.layers * room.tables + superblocks * words * size_of::<[u32; LANES]>()
+    } else {
+        0
+    };
+    let energy = shape.kv_heads * shape.head_dim / 2 * size_of::<f64>();
+    let heads = 2 * shape.kv_heads * size_of::<Tokens<f32>>();
+    CacheBytes {
+        tokens: shape.exact_bytes(sink + tail, 2),
+        codes,
+        bookkeeping: shape.layers * (size_of::<Layer>() + energy + heads) + shared_bytes(settings, shape),
+        ..CacheBytes::default()
+    }
+}

@@ -1,0 +1,19 @@
+//! Tokens coded in blocks by transforms along channels and time: what of it is arithmetic on many numbers.
+//!
+//! # Conventions
+//!
+//! - A **block** is `B` consecutive tokens, a **superblock** sixteen consecutive blocks: one a lane, so that everything
+//!   that is the same for all blocks is one number for a whole vector.
+//! - **Channels** are the dims of all heads of a layer that are coded together in a **tile** of `n`. A tile has `R <= n`
+//!   **directions**, at right angles up to rounding; a block's **coefficient** `(r, f)` is the part of direction `r` along
+//!   the tile's channels and of harmonic `f` (of an orthonormal DCT-II) along the block's tokens.
+//! - A vector of coefficients is `[16]` with one block a lane; dense coefficients of a tile are `[B][R][16]`.
+
+mod rebuild;
+
+pub use rebuild::{Tile, rebuild};
+
+use crate::simd::WIDTH;
+
+/// Blocks of a superblock.
+pub const LANES: usize = WIDTH;

@@ -1,0 +1,111 @@
+//! From coefficients back to channels: the plain way, for everything that attends to many tokens at once.
+
+use crate::isa::{Isa, Operation};
+use crate::simd::{Lanes, Simd, WIDTH};
+
+/// Channels whose sums are held at once.
+const RUN: usize = 8;
+
+/// What the coefficients of a tile mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'a> {
+    /// `[R][n]`.
+    pub directions: &'a [f32],
+    /// `[n]`, added to every token.
+    pub mean: &'a [f32],
+    /// `[B]` lists of the directions that have coefficients at a harmonic, ascending.
+    pub present: &'a [Vec<u16>],
+    /// Orthonormal DCT-II, `[B harmonics][B tokens]`.
+    pub cosines: &'a [f32],
+}
+
+/// Channels, `[n][B][16]`, of dense coefficients, `[B][R][16]`; those that are not in the tile's lists are not read.
+///
+/// `n (B R + B B)` products a block.
+///
+/// # Panics
+/// If lengths do not fit.
+pub fn rebuild(isa: Isa, tile: Tile<'_>, coefficients: &[[f32; WIDTH]], out: &mut [[f32; WIDTH]]) {
+    let (n, block) = (tile.mean.len(), tile.present.len());
+    assert!(n > 0 && tile.directions.len().is_multiple_of(n), "directions of {n} channels");
+    assert_eq!(coefficients.len(), tile.directions.len() / n * block, "coefficients");
+    assert!(tile.cosines.len() == block * block && out.len() == n * block, "{n} channels of {block} tokens");
+    isa.run(Rebuild { tile, coefficients, out });
+}
+
+struct Rebuild<'a> {
+    tile: Tile<'a>,
+    coefficients: &'a [[f32; WIDTH]],
+    out: &'a mut [[f32; WIDTH]],
+}
+
+impl Operation for Rebuild<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Rebuild { tile, coefficients, out } = self;
+        let (n, block) = (tile.mean.len(), tile.present.len());
+        let rows = tile.directions.len() / n;
+        for (f, present) in tile.present.iter().enumerate() {
+            let coefficients = &coefficients[f * rows..][..rows];
+            // A constant is all in the first harmonic, `sqrt(B)` times as large.
+            let share = if f == 0 { (block as f32).sqrt() } else { 0.0 };
+            for from in (0..n).step_by(RUN) {
+                let sums = channels::<V>(&tile, present, coefficients, from, share);
+                for (i, sum) in sums.iter().enumerate().take(n - from) {
+                    sum.store(&mut out[(from + i) * block + f]);
+                }
+            }
+        }
+        for channel in out.chunks_exact_mut(block) {
+            to_tokens::<V>(tile.cosines, channel);
+        }
+    }
+}
+
+/// One harmonic of the channels from `from` on.
+#[inline(always)]
+fn channels<V: Simd>(
+    tile: &Tile<'_>,
+    present: &[u16],
+    coefficients: &[[f32; WIDTH]],
+    from: usize,
+    share: f32,
+) -> [V::Floats; RUN] {
+    let n = tile.mean.len();
+    let mut sums = [V::Floats::splat(0.0); RUN];
+    for (sum, mean) in sums.iter_mut().zip(&tile.mean[from..]) {
+        *sum = V::Floats::splat(share * mean);
+    }
+    for &row in present {
+        let x = V::Floats::load(&coefficients[usize::from(row)]);
+        let direction = &tile.directions[usize::from(row) * n + from..(usize::from(row) + 1) * n];
+        for (sum, &u) in sums.iter_mut().zip(direction) {
+            *sum = x.mul_add(V::Floats::splat(u), *sum);
+        }
+    }
+    sums
+}
+
+/// Harmonics of one channel, `[B][16]`, to tokens, in place.
+#[inline(always)]
+fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
+    const MOST: usize = 64;
+    let block = channel.len();
+    assert!(block <= MOST, "at most {MOST} tokens a block");
+    let mut tokens = [[0.0; WIDTH]; MOST];
+    for from in (0..block).step_by(RUN) {
+        let mut sums = [V::Floats::splat(0.0); RUN];
+        for (x, cosines) in channel.iter().zip(cosines.chunks_exact(block)) {
+            let x = V::Floats::load(x);
+            for (sum, &c) in sums.iter_mut().zip(&cosines[from..]) {
+                *sum = x.mul_add(V::Floats::splat(c), *sum);
+            }
+        }
+        for (sum, to) in sums.iter().zip(&mut tokens[from..block]) {
+            sum.store(to);
+        }
+    }
+    channel.copy_from_slice(&tokens[..block]);
+}
