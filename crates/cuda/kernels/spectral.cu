@@ -1,75 +1,464 @@
-// Decode attention over a spectral cache: one query token of one layer, of a batch of sequences.
+// Decode attention over a spectral cache: one query token a sequence.
 //
-// Tokens are coded in blocks of 16, 16 blocks a superblock, word after word with one block a lane (docs/method.md). The
-// trellis' state is the last three trellis bits, so a stream can be entered anywhere. Three launches a layer:
-//   spectral_scores  a superblock and key/value head a block: codes to coefficients in shared memory, one inverse cosine
-//                    transform, one turn back from directions to dims, RoPE, and the scores; all but the first on tensor
-//                    cores, keys never leave registers. Beside it, the tokens that are held whole
-//   spectral_sums    a tile of values and some superblocks a block: weights, their cosine transform, and its sums with
-//                    the coefficients: values are never rebuilt
-//   spectral_finish  sums of directions turned back to dims, and all states merged
+// Tokens are coded in blocks of 16, and 16 blocks are a superblock, whose words stand with one block a lane
+// (crates/spectral/src/trellis). The trellis' state is the last three trellis bits, so a stream can be entered anywhere.
+// Three launches a layer:
+//   spectral_scores  a superblock of a key/value head: codes become coefficients in shared memory; of each block an
+//                    inverse cosine transform, the way back from directions to dims, RoPE, and the scores, all in
+//                    registers. Beside it, the tokens that are held whole
+//   spectral_sums    a tile of values and some superblocks: codes become coefficients; of each block the cosine transform
+//                    of its weights times them. Values are never rebuilt
+//   spectral_finish  from sums of directions to dims, and all states merged
 #include "tokens.cuh"
 
-// Defined for each program: HEAD_DIM, GROUP; KEY_DIMS, dims of a head that are transformed together (a multiple of 32);
-// VALUE_HEADS, heads whose values are transformed together (at most 8 query heads).
+// Defined for each program: HEAD_DIM, a multiple of 32; GROUP; VALUE_HEADS, heads whose values are transformed together.
+// Keys are transformed in tiles of 32 dims of a head: 16 rotary pairs, all first halves before all second ones.
 #define BLOCK 16
 #define LANES 16
 #define SUPERBLOCK (BLOCK * LANES)
 #define KEY_TILES (HEAD_DIM / 32)
-#define VALUE_CHANNELS (VALUE_HEADS * HEAD_DIM)
-#define VALUE_GROUP (VALUE_HEADS * GROUP)
+#define CHANNELS (VALUE_HEADS * HEAD_DIM)
+#define TILE_HEADS (VALUE_HEADS * GROUP)
 
-// How one side's codes are read: what is the same for all blocks.
+// How one side's codes are read: what is the same for all blocks of a layer.
 struct Coding {
-    // In the order of the stream: bit position times 16 plus bits; place, and above it the size as a half.
+    // In the order of the stream. x: position of the first bit times 16, plus the bits; y: the place, and above it the
+    // size as a half.
     const uint2 *entries;
-    // [parts + 1]: the first entry of each head's keys, or each tile's values.
+    // [parts + 1]: the first entry of each head's keys, or of each tile's values.
     const u32 *starts;
 };
 
-struct Spectral {
-    // [superblocks][room][16], keys first.
+// The coded tokens of one sequence, of all key/value heads.
+struct Coded {
+    // [superblocks][room][16]; the words of keys, then those of values.
     const u32 *codes;
     u32 room;
-    u32 value_words;
-    // Coded tokens, and the position of the first.
+    u32 key_words;
+    // Tokens, and the position of the first.
     u32 count;
     u32 first;
+    // Places: [KEY_TILES][16 harmonics][32 directions] of a head; [CHANNELS directions][16 harmonics] of a tile.
     Coding keys;
     Coding values;
-    // [G][KEY_TILES][32][32] halves and [G][KEY_TILES][32] f32: from directions to dims of rotary pairs, first halves
-    // then second; and the means.
+    // [G][KEY_TILES][32 directions][32 dims] in halves and [G][KEY_TILES][32 dims]: the way back, and means.
     const f16 *key_back;
     const float *key_means;
-    // [D / 2]: whole turns a token.
-    const double *turns;
-    // [G][VALUE_CHANNELS][D] and [G][D]: from directions to dims, and the means.
+    // [G][CHANNELS directions][D] and [G][D]: the same of values.
     const float *value_back;
     const float *value_means;
 };
 
+// The same for all sequences.
+struct Constants {
+    // [1024]: the 2^(k + 1) levels of k bits from 2^(k + 1) on.
+    const float *levels;
+    // [16 harmonics][16 tokens] of the orthonormal DCT-II.
+    const float *cosines;
+    // [D / 2]: turns a token of each rotary pair.
+    const double *turns;
+};
+
+// What is handed from launch to launch.
 struct Work {
-    // [B][H][tokens], and the largest of each superblock [B][H][superblocks].
+    // [B][H][superblocks][256], in powers of two, and the largest of each superblock.
     float *scores;
     float *largest;
-    u64 tokens;
     u32 superblocks;
-    // [B][tiles][pieces][8][VALUE_CHANNELS] and [B][tiles][pieces][8].
+    // [B][tiles][pieces][CHANNELS][8] and [B][tiles][pieces][8].
     float *sums;
     float *totals;
+    // [B][H][whole pieces].
     States whole;
 };
 
-// [1024]: the 2^(bits + 1) levels of each rate from 2^(bits + 1) on.
-__constant__ float trellis_levels[1024];
-// Bits 2 r and the next: the subset of register r.
-#define SUBSETS 0xTODOu
+// Two bits for each register of the trellis, its state times two plus the trellis bit: the subset.
+#define SUBSETS 0xd7827d28u
 
-// Three stages of a pipeline of keys in shared memory: a row of 32 coefficients, a tile of 16 harmonics, a block.
-#define KEY_ROW 80
-#define KEY_TILE (BLOCK * KEY_ROW)
-#define KEY_BLOCK (KEY_TILES * KEY_TILE + 16)
+// Where the codes of a side of a superblock are read by one thread, and what it makes of them.
+struct Reader {
+    const u32 *words;
+    const uint2 *entries;
+    // [1024], in shared memory.
+    const float *levels;
+};
+
+__device__ __forceinline__ u32 trellis_bit(const Reader &reader, const uint2 entry) {
+    const u32 at = entry.x >> 4;
+    return reader.words[(at >> 5) * LANES] >> (at & 31) & 1;
+}
+
+// Writes the coefficients of the entries from `from` to `end` of one lane to their places. `begin`: the stream's first.
+__device__ __forceinline__ void decode(const Reader &reader, u32 from, u32 end, f16 *to) {
+    if (from >= end) return;
+    u32 state = 0;
+    for (u32 before = min(from, 3u); before > 0; before--)
+        state = state << 1 | trellis_bit(reader, reader.entries[from - before]);
+    u32 word = reader.entries[from].x >> 9;
+    u32 low = reader.words[word * LANES], high = reader.words[(word + 1) * LANES];
+    uint2 entry = reader.entries[from];
+    for (u32 i = from; i < end; i++) {
+        const uint2 next = reader.entries[i + 1];
+        const u32 at = entry.x >> 4, bits = entry.x & 15;
+        if (at >> 5 != word) {
+            word = at >> 5;
+            low = high;
+            high = reader.words[(word + 1) * LANES];
+        }
+        const u32 symbol = __funnelshift_r(low, high, at & 31) & ((1u << bits) - 1);
+        const u32 cell = (state << 1 | (symbol & 1)) & 15;
+        const u32 level = (symbol >> 1) << 2 | (SUBSETS >> (cell * 2) & 3);
+        const float value = reader.levels[(2u << bits) + level];
+        state = cell;
+        u32 product;
+        asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(pack_f16(value, 0.0f)), "r"(entry.y >> 16));
+        to[entry.y & 0xffff] = f16(product);
+        entry = next;
+    }
+}
+
+__device__ __forceinline__ void clear(u8 *from, u32 bytes, u32 threads) {
+    for (u32 at = threadIdx.x; at < bytes / 16; at += threads)
+        reinterpret_cast<uint4 *>(from)[at] = make_uint4(0, 0, 0, 0);
+}
+
+// The A fragment of a [16][16] matrix of f32, rows `row_stride` and columns `column_stride` apart, in halves.
+__device__ __forceinline__ void load_square(u32 (&a)[4], const float *from, int row_stride, int column_stride) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const int row = lane / 4 + i % 2 * 8, column = lane % 4 * 2 + i / 2 * 8;
+        const float *at = from + row * row_stride + column * column_stride;
+        a[i] = pack_f16(at[0], at[column_stride]);
+    }
+}
+
+// In shared memory: levels; coefficients, a block's padded by 16 bytes so that lanes lie in different banks.
 #define LEVEL_BYTES 4096
-#define SCORE_THREADS (KEY_TILES * 32)
-#define PARTIAL_BYTES (KEY_TILES * SUPERBLOCK * 8 * 4)
-#define SCORES_SHARED (LEVEL_BYTES + LANES * KEY_BLOCK + PARTIAL_BYTES)
+#define KEY_ROW 32
+#define KEY_TILE (BLOCK * KEY_ROW)
+#define KEY_BLOCK (KEY_TILES * KEY_TILE + 8)
+#define SCORE_THREADS (WARPS * 32)
+// A warp's scores of a superblock, [256][8 heads].
+#define PARTIAL (SUPERBLOCK * 8)
+#define SCORE_BYTES (LEVEL_BYTES + LANES * KEY_BLOCK * 2 + KEY_TILES * PARTIAL * 4)
+#define MOST(a, b) ((a) > (b) ? (a) : (b))
+extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
+
+// A warp's tile of 32 dims: everything about it that is the same for all blocks.
+struct KeyTile {
+    // B fragments [32 directions][32 dims], and means as C fragments.
+    u32 back[2][4][2];
+    float mean[4][2];
+    // Cosines and sines of the turns inside a block of this lane's tokens and pairs, as C fragments [token][pair].
+    float cos[2][4];
+    float sin[2][4];
+    // This lane's dims of the queries, [half of a k step][pair], first halves and second halves.
+    float first[2][2];
+    float second[2][2];
+    // Turns a token of those pairs.
+    double turns[2][2];
+};
+
+__device__ __forceinline__ void load_key_tile(KeyTile &tile, const Coded &coded, const Constants &constants,
+                                              const float *q, u32 head, u32 number) {
+    const int lane = threadIdx.x % 32;
+    const f16 *back = coded.key_back + (u64(head) * KEY_TILES + number) * 32 * 32;
+    const float *means = coded.key_means + (u64(head) * KEY_TILES + number) * 32;
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const f16 *at = back + (k * 16 + i * 8 + lane % 4 * 2) * 32 + n * 8 + lane / 4;
+                tile.back[k][n][i] = u32(at[0]) | u32(at[32]) << 16;
+            }
+        tile.mean[n][0] = means[n * 8 + lane % 4 * 2];
+        tile.mean[n][1] = means[n * 8 + lane % 4 * 2 + 1];
+    }
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int token = lane / 4 + i / 2 * 8, pair = number * 16 + n * 8 + lane % 4 * 2 + i % 2;
+            const double turn = constants.turns[pair] * token;
+            sincospif(float(2.0 * (turn - floor(turn))), &tile.sin[n][i], &tile.cos[n][i]);
+        }
+    const int query = lane / 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const int pair = number * 16 + half * 8 + lane % 4 * 2 + i;
+            const bool there = query < GROUP;
+            tile.turns[half][i] = constants.turns[pair];
+            tile.first[half][i] = there ? q[query * HEAD_DIM + pair] : 0.0f;
+            tile.second[half][i] = there ? q[query * HEAD_DIM + HEAD_DIM / 2 + pair] : 0.0f;
+        }
+}
+
+// B fragments of the queries turned back to a block's first position: k steps of first and of second halves.
+__device__ __forceinline__ void turn_queries(u32 (&q)[2][2], const KeyTile &tile, u32 position) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float x[2], y[2];
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const double turn = tile.turns[half][i] * position;
+            float sin, cos;
+            sincospif(float(2.0 * (turn - floor(turn))), &sin, &cos);
+            x[i] = tile.first[half][i] * cos + tile.second[half][i] * sin;
+            y[i] = tile.second[half][i] * cos - tile.first[half][i] * sin;
+        }
+        q[0][half] = pack_f16(x[0], x[1]);
+        q[1][half] = pack_f16(y[0], y[1]);
+    }
+}
+
+// Scores of a block's 16 tokens and up to 8 heads from a tile's coefficients, [16 harmonics][32 directions].
+__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
+                                            const u32 (&q)[2][2], u32 coefficients) {
+    const int lane = threadIdx.x % 32;
+    const u32 columns = coefficients + (lane % 16) * KEY_ROW * 2 + lane / 16 * 16;
+    float y[4][4] = {};
+#pragma unroll
+    for (int n = 0; n < 4; n += 2) {
+        u32 b[4];
+        load_matrices_transposed(b, columns + n * 16);
+        product_f16(y[n], cosines, b[0], b[1]);
+        product_f16(y[n + 1], cosines, b[2], b[3]);
+    }
+    float k[4][4];
+#pragma unroll
+    for (int n = 0; n < 4; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) k[n][i] = tile.mean[n][i % 2];
+#pragma unroll
+    for (int step = 0; step < 2; step++) {
+        const float(&left)[4] = y[2 * step], (&right)[4] = y[2 * step + 1];
+        const u32 a[4] = {pack_f16(left[0], left[1]), pack_f16(left[2], left[3]), pack_f16(right[0], right[1]),
+                          pack_f16(right[2], right[3])};
+#pragma unroll
+        for (int n = 0; n < 4; n++) product_f16(k[n], a, tile.back[step][n][0], tile.back[step][n][1]);
+    }
+    u32 first[4], second[4];
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            float x[2], z[2];
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const int at = 2 * row + i;
+                x[i] = k[n][at] * tile.cos[n][at] - k[n + 2][at] * tile.sin[n][at];
+                z[i] = k[n][at] * tile.sin[n][at] + k[n + 2][at] * tile.cos[n][at];
+            }
+            first[2 * n + row] = pack_f16(x[0], x[1]);
+            second[2 * n + row] = pack_f16(z[0], z[1]);
+        }
+    product_f16(s, first, q[0][0], q[0][1]);
+    product_f16(s, second, q[1][0], q[1][1]);
+}
+
+__device__ __forceinline__ void score_superblock(u8 *shared, const float *q, const Coded &coded,
+                                                 const Constants &constants, const Work &work, float scale) {
+    const u32 superblock = blockIdx.x, head = blockIdx.y;
+    if (superblock * SUPERBLOCK >= coded.count) return;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    float *levels = reinterpret_cast<float *>(shared);
+    f16 *coefficients = reinterpret_cast<f16 *>(shared + LEVEL_BYTES);
+    float *partial = reinterpret_cast<float *>(shared + LEVEL_BYTES + LANES * KEY_BLOCK * 2);
+    for (u32 at = threadIdx.x; at < 1024; at += SCORE_THREADS) levels[at] = constants.levels[at];
+    clear(shared + LEVEL_BYTES, LANES * KEY_BLOCK * 2, SCORE_THREADS);
+    __syncthreads();
+    constexpr u32 PARTS = SCORE_THREADS / LANES;
+    const u32 own = threadIdx.x % LANES, part = threadIdx.x / LANES;
+    const u32 from = coded.keys.starts[head], count = coded.keys.starts[head + 1] - from;
+    const Reader reader = {coded.codes + u64(superblock) * coded.room * LANES + own, coded.keys.entries, levels};
+    decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS, coefficients + own * KEY_BLOCK);
+
+    const u32 query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    KeyTile tile;
+    load_key_tile(tile, coded, constants, q + u64(query_head) * HEAD_DIM, head, min(warp, KEY_TILES - 1));
+    u32 cosines[4];
+    load_square(cosines, constants.cosines, 1, BLOCK);
+    __syncthreads();
+    for (int block = 0; block < LANES && warp < KEY_TILES; block++) {
+        u32 turned[2][2];
+        turn_queries(turned, tile, coded.first + superblock * SUPERBLOCK + block * BLOCK);
+        float s[4] = {};
+        score_block(s, tile, cosines, turned, shared_address(coefficients + block * KEY_BLOCK + warp * KEY_TILE));
+        float *to = partial + warp * PARTIAL + block * BLOCK * 8 + lane % 4 * 2;
+        *reinterpret_cast<float2 *>(to + lane / 4 * 8) = make_float2(s[0], s[1]);
+        *reinterpret_cast<float2 *>(to + (lane / 4 + 8) * 8) = make_float2(s[2], s[3]);
+    }
+    __syncthreads();
+    // A warp adds up a head at a time.
+    for (int g = warp; g < GROUP; g += WARPS) {
+        const u64 place = u64(query_head + g) * work.superblocks + superblock;
+        float top = MINUS_INFINITY;
+#pragma unroll
+        for (int i = 0; i < SUPERBLOCK / 32; i++) {
+            const int token = i * 32 + lane;
+            float sum = 0.0f;
+#pragma unroll
+            for (int w = 0; w < KEY_TILES; w++) sum += partial[w * PARTIAL + token * 8 + g];
+            sum = superblock * SUPERBLOCK + token < coded.count ? sum * scale : MINUS_INFINITY;
+            top = fmaxf(top, sum);
+            work.scores[place * SUPERBLOCK + token] = sum;
+        }
+        top = warp_max(top);
+        if (lane == 0) work.largest[place] = top;
+    }
+}
+
+// Blocks: (superblocks + whole pieces, G, B); 128 threads.
+extern "C" __global__ void __launch_bounds__(SCORE_THREADS, 2)
+    spectral_scores(const float *q, const Coded *sequences, const Tokens *whole, Constants constants, Work work,
+                    float scale) {
+    extern __shared__ __align__(128) u8 shared[];
+    begin();
+    if (blockIdx.x >= work.superblocks) {
+        attend_tokens(shared, q, scale, whole[blockIdx.z], work.whole, gridDim.x - work.superblocks,
+                      blockIdx.x - work.superblocks, blockIdx.y, gridDim.y, blockIdx.z);
+    } else {
+        score_superblock(shared, q, sequences[blockIdx.z], constants, work, scale);
+    }
+}
+
+#define SUM_THREADS 256
+#define SUM_WARPS (SUM_THREADS / 32)
+// Tiles of 16 directions a warp.
+#define ROWS_OF_WARP ((CHANNELS / 16 + SUM_WARPS - 1) / SUM_WARPS)
+#define VALUE_BLOCK (CHANNELS * BLOCK + 8)
+#define SUM_BYTES (LEVEL_BYTES + LANES * VALUE_BLOCK * 2)
+extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
+
+// Weights of a block's tokens as the B fragment [token][head], and this lane's part of their sum.
+__device__ __forceinline__ float load_weights(u32 (&p)[2], const float *scores, u64 head_stride, float top) {
+    const int lane = threadIdx.x % 32, head = lane / 4;
+    float sum = 0.0f;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float2 s = make_float2(MINUS_INFINITY, MINUS_INFINITY);
+        if (head < TILE_HEADS)
+            s = *reinterpret_cast<const float2 *>(scores + head * head_stride + half * 8 + lane % 4 * 2);
+        const float first = power_of_two(s.x - top), second = power_of_two(s.y - top);
+        sum += first + second;
+        p[half] = pack_f16(first, second);
+    }
+    return sum;
+}
+
+// Blocks: (pieces, tiles of values, B); 256 threads; SUM_BYTES.
+extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
+    spectral_sums(const Coded *sequences, Constants constants, Work work) {
+    extern __shared__ __align__(128) u8 shared[];
+    const Coded &coded = sequences[blockIdx.z];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    float *levels = reinterpret_cast<float *>(shared);
+    f16 *coefficients = reinterpret_cast<f16 *>(shared + LEVEL_BYTES);
+    for (u32 at = threadIdx.x; at < 1024; at += SUM_THREADS) levels[at] = constants.levels[at];
+    u32 cosines[4];
+    load_square(cosines, constants.cosines, BLOCK, 1);
+    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, tiles = gridDim.y;
+    const u32 begin_at = u32(u64(superblocks) * blockIdx.x / gridDim.x);
+    const u32 end_at = u32(u64(superblocks) * (blockIdx.x + 1) / gridDim.x);
+    const u32 from = coded.values.starts[blockIdx.y], count = coded.values.starts[blockIdx.y + 1] - from;
+    constexpr u32 PARTS = SUM_THREADS / LANES;
+    const u32 own = threadIdx.x % LANES, part = threadIdx.x / LANES;
+    const u64 query_head = (u64(blockIdx.z) * tiles + blockIdx.y) * TILE_HEADS;
+    begin();
+
+    // The largest score of this lane's head, of all superblocks.
+    float top = MINUS_INFINITY;
+    if (lane / 4 < TILE_HEADS)
+        for (u32 i = lane % 4; i < superblocks; i += 4)
+            top = fmaxf(top, work.largest[(query_head + lane / 4) * work.superblocks + i]);
+    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
+    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+    if (top == MINUS_INFINITY) top = 0.0f;
+
+    float sums[ROWS_OF_WARP][4] = {}, total = 0.0f;
+    for (u32 superblock = begin_at; superblock < end_at; superblock++) {
+        __syncthreads();
+        clear(shared + LEVEL_BYTES, LANES * VALUE_BLOCK * 2, SUM_THREADS);
+        __syncthreads();
+        const u32 *words = coded.codes + (u64(superblock) * coded.room + coded.key_words) * LANES + own;
+        const Reader reader = {words, coded.values.entries, levels};
+        decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS,
+               coefficients + own * VALUE_BLOCK);
+        __syncthreads();
+        const float *scores = work.scores + (query_head * work.superblocks + superblock) * SUPERBLOCK;
+        for (int block = 0; block < LANES; block++) {
+            u32 p[2];
+            total += load_weights(p, scores + block * BLOCK, u64(work.superblocks) * SUPERBLOCK, top);
+            float harmonics[4] = {};
+            product_f16(harmonics, cosines, p[0], p[1]);
+            const u32 b0 = transpose(pack_f16(harmonics[0], harmonics[1]));
+            const u32 b1 = transpose(pack_f16(harmonics[2], harmonics[3]));
+#pragma unroll
+            for (int m = 0; m < ROWS_OF_WARP; m++) {
+                const int rows = (m * SUM_WARPS + warp) * 16;
+                if (rows >= CHANNELS) continue;
+                u32 a[4];
+                const f16 *at = coefficients + block * VALUE_BLOCK + (rows + lane % 16) * BLOCK + lane / 16 * 8;
+                load_matrices(a, shared_address(at));
+                product_f16(sums[m], a, b0, b1);
+            }
+        }
+    }
+    const u64 place = (u64(blockIdx.z) * tiles + blockIdx.y) * gridDim.x + blockIdx.x;
+#pragma unroll
+    for (int m = 0; m < ROWS_OF_WARP; m++) {
+        const int rows = (m * SUM_WARPS + warp) * 16;
+        if (rows >= CHANNELS) continue;
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            work.sums[(place * CHANNELS + rows + lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[m][i];
+    }
+    total += __shfl_xor_sync(0xffffffffu, total, 1);
+    total += __shfl_xor_sync(0xffffffffu, total, 2);
+    if (warp == 0 && lane % 4 == 0) work.totals[place * 8 + lane / 4] = total;
+}
+
+// out [B][H][D]. Blocks: (H, B), of D threads.
+extern "C" __global__ void __launch_bounds__(HEAD_DIM, 2)
+    spectral_finish(const Coded *sequences, Work work, u32 pieces, u32 whole_pieces, float *out) {
+    __shared__ float rows[CHANNELS], tops[HEAD_DIM / 32], whole_factors[HEAD_DIM];
+    const Coded &coded = sequences[blockIdx.y];
+    const u32 head = blockIdx.x / GROUP, tile = head / VALUE_HEADS, own = blockIdx.x % TILE_HEADS;
+    const u64 row = u64(blockIdx.y) * gridDim.x + blockIdx.x;
+    const u64 place = (u64(blockIdx.y) * (gridDim.x / TILE_HEADS) + tile) * pieces;
+    const int at = threadIdx.x;
+    begin();
+    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK;
+    float top = MINUS_INFINITY, sum = 0.0f;
+    for (u32 i = at; i < superblocks; i += HEAD_DIM) top = fmaxf(top, work.largest[row * work.superblocks + i]);
+    top = warp_max(top);
+    if (at % 32 == 0) tops[at / 32] = top;
+    for (int r = at; r < CHANNELS; r += HEAD_DIM) {
+        float total = 0.0f;
+#pragma unroll 8
+        for (u32 i = 0; i < pieces; i++) total += work.sums[((place + i) * CHANNELS + r) * 8 + own];
+        rows[r] = total;
+    }
+    for (u32 i = 0; i < pieces; i++) sum += work.totals[(place + i) * 8 + own];
+    __syncthreads();
+    for (int i = 0; i < HEAD_DIM / 32; i++) top = fmaxf(top, tops[i]);
+    float value = sum * coded.value_means[head * HEAD_DIM + at];
+    const float *back = coded.value_back + u64(head) * CHANNELS * HEAD_DIM + at;
+#pragma unroll 16
+    for (int r = 0; r < CHANNELS; r++) value += rows[r] * back[r * HEAD_DIM];
+    const float *maxima = work.whole.max + row * whole_pieces;
+    const float whole_sum = merge_factors(whole_factors, maxima, work.whole.sum + row * whole_pieces, whole_pieces);
+    float whole_top = MINUS_INFINITY, whole_value = 0.0f;
+    for (u32 i = 0; i < whole_pieces; i++) {
+        whole_top = fmaxf(whole_top, maxima[i]);
+        whole_value += whole_factors[i] * work.whole.out[(row * whole_pieces + i) * HEAD_DIM + at];
+    }
+    const float all = fmaxf(top, whole_top), first = rescale(top, all), second = rescale(whole_top, all);
+    const float total = first * sum + second * whole_sum;
+    out[row * HEAD_DIM + at] = total > 0.0f ? (first * value + second * whole_value) / total : 0.0f;
+}

@@ -60,6 +60,12 @@ impl Source {
         Source { file: "prompt.cu", text: include_str!("../kernels/prompt.cu"), sizes }
     }
 
+    /// Decode attention over a spectral cache.
+    pub fn spectral(head_dim: usize, group: usize, value_heads: usize) -> Self {
+        let sizes = vec![("HEAD_DIM", head_dim), ("GROUP", group), ("VALUE_HEADS", value_heads)];
+        Source { file: "spectral.cu", text: include_str!("../kernels/spectral.cu"), sizes }
+    }
+
     /// Random numbers.
     pub fn random() -> Self {
         Source { file: "random.cu", text: include_str!("../kernels/random.cu"), sizes: Vec::new() }

@@ -2,72 +2,18 @@
 
 mod support;
 
+use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::exact::ExactAttention;
 use fourier_kv_cuda::attention::fourier::{FourierAttention, FourierMiddle, FourierPast, FourierSizes};
 use fourier_kv_cuda::attention::prompt::PromptAttention;
 use fourier_kv_cuda::attention::seal::{FourierSeal, Leaving};
-use fourier_kv_cuda::attention::{Heads, TokensView};
 use fourier_kv_cuda::{Buffer, Device};
 use half::bf16;
+use support::whole::{Whole, upload};
 use support::{Circle, Numbers, distance, softmax_sum};
 
 /// What rounding keys, values, queries and weights to `bf16` or halves once each may cost.
 const CLOSE: f64 = 4e-3;
-
-/// Tokens held whole, on the host.
-struct Whole {
-    keys: Vec<bf16>,
-    values: Vec<bf16>,
-    count: usize,
-    capacity: usize,
-}
-
-impl Whole {
-    fn random(numbers: &mut Numbers, heads: Heads, count: usize) -> Self {
-        let capacity = count + numbers.below(3);
-        let mut rows = || {
-            let mut rows = numbers.bf16(heads.kv_heads * capacity * heads.head_dim, 1.0);
-            // Beyond the tokens there are, nothing may be read as a number.
-            for (i, x) in rows.iter_mut().enumerate() {
-                if i / heads.head_dim % capacity.max(1) >= count {
-                    *x = bf16::NAN;
-                }
-            }
-            rows
-        };
-        Whole { keys: rows(), values: rows(), count, capacity }
-    }
-
-    fn row(&self, rows: &[bf16], heads: Heads, g: usize, t: usize, d: usize) -> f64 {
-        rows[(g * self.capacity + t) * heads.head_dim + d].to_f64()
-    }
-
-    fn scores(&self, heads: Heads, g: usize, q: &[f32]) -> Vec<f64> {
-        let term = |t: usize, d: usize| f64::from(q[d]) * self.row(&self.keys, heads, g, t, d);
-        let dot = |t: usize| (0..heads.head_dim).map(|d| term(t, d)).sum::<f64>();
-        (0..self.count).map(|t| dot(t) / (heads.head_dim as f64).sqrt()).collect()
-    }
-}
-
-/// Tokens held whole, on the device.
-struct Uploaded {
-    _rows: Vec<[Buffer<bf16>; 2]>,
-    host: Vec<TokensView>,
-    views: Buffer<TokensView>,
-}
-
-fn upload(device: &Device, all: &[Whole]) -> Uploaded {
-    let rows: Vec<_> =
-        all.iter().map(|w| [device.upload(&w.keys).unwrap(), device.upload(&w.values).unwrap()]).collect();
-    let view = |(w, [keys, values]): (&Whole, &[Buffer<bf16>; 2])| TokensView {
-        keys: keys.address(),
-        values: values.address(),
-        count: w.count as u32,
-        capacity: w.capacity as u32,
-    };
-    let views: Vec<_> = all.iter().zip(&rows).map(view).collect();
-    Uploaded { views: device.upload(&views).unwrap(), host: views, _rows: rows }
-}
 
 fn shapes() -> [Heads; 5] {
     let heads = |heads, kv_heads, head_dim| Heads { heads, kv_heads, head_dim };
@@ -305,7 +251,10 @@ fn sealing_and_growing_are_the_transform_of_f64() {
     let leaving = Leaving { first: first + sealed, count: grown, ..leaving };
     seal.grow(&device, &mut middle, &tables, sealed, leaving).unwrap();
     let more = Leaving { count: grown + 1, ..leaving };
-    assert!(seal.grow(&device, &mut middle, &tables, sealed, more).is_err(), "one token more than there are: nothing is added");
+    assert!(
+        seal.grow(&device, &mut middle, &tables, sealed, more).is_err(),
+        "one token more than there are: nothing is added"
+    );
 
     let circle = Circle::new(period);
     for (side, rows) in [&whole.keys, &whole.values].into_iter().enumerate() {

@@ -14,6 +14,7 @@ fn sources() -> Vec<Source> {
     for (head_dim, group) in heads {
         sources.push(Source::exact(head_dim, group));
         sources.push(Source::prompt(head_dim, group));
+        sources.push(Source::spectral(head_dim, group, if group <= 4 { 2 } else { 1 }));
     }
     // The paper's budgets of the first, middle and last layers, the 76 %, everything, and one dim.
     for (head_dim, group) in [(128, 4), (128, 8), (64, 3), (64, 7)] {

@@ -4,6 +4,7 @@ pub mod exact;
 pub mod fourier;
 pub mod prompt;
 pub mod seal;
+pub mod spectral;
 
 use cudarc::driver::DeviceRepr;
 

@@ -3,6 +3,8 @@
 // Each of the programs that share this uses some of it.
 #![allow(dead_code)]
 
+pub(crate) mod whole;
+
 use std::io::Write;
 use std::path::PathBuf;
 
