@@ -3,6 +3,7 @@
 // Each of the programs that share this uses some of it.
 #![allow(dead_code)]
 
+pub(crate) mod coded;
 pub(crate) mod whole;
 
 use std::io::Write;
