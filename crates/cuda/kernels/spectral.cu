@@ -22,9 +22,10 @@
 
 // How one side's codes are read: what is the same for all blocks of a layer.
 struct Coding {
-    // In the order of the stream. x: position of the first bit times 16, plus the bits; y: the place, and above it the
-    // size as a half.
-    const uint2 *entries;
+    // In the order of the stream, and eight more that mean nothing. x: where its first word's row begins, in bytes, plus
+    // the bit in it; y: the symbol's mask, and above it where the levels of its rate begin; z: its place, in bytes; w:
+    // its size as a half.
+    const uint4 *entries;
     // [parts + 1]: the first entry of each head's keys, or of each tile's values.
     const u32 *starts;
 };
@@ -51,8 +52,8 @@ struct Coded {
 
 // The same for all sequences.
 struct Constants {
-    // [1024]: the 2^(k + 1) levels of k bits from 2^(k + 1) on.
-    const float *levels;
+    // [1024] halves: the 2^(k + 1) levels of k bits from 2^(k + 1) on.
+    const f16 *levels;
     // [16 harmonics][16 tokens] of the orthonormal DCT-II.
     const float *cosines;
     // [D / 2]: turns a token of each rotary pair.
@@ -77,43 +78,49 @@ struct Work {
 
 // Where the codes of a side of a superblock are read by one thread, and what it makes of them.
 struct Reader {
-    const u32 *words;
-    const uint2 *entries;
-    // [1024], in shared memory.
-    const float *levels;
+    // Of this thread's lane.
+    const u8 *words;
+    const uint4 *entries;
+    // [1024] halves, in shared memory.
+    const f16 *levels;
 };
 
-__device__ __forceinline__ u32 trellis_bit(const Reader &reader, const uint2 entry) {
-    const u32 at = entry.x >> 4;
-    return reader.words[(at >> 5) * LANES] >> (at & 31) & 1;
+// Entries that are decoded together, so that their loads wait together.
+#define TOGETHER 4
+
+// The two words in which a symbol begins.
+__device__ __forceinline__ uint2 load_words(const Reader &reader, u32 place) {
+    const u32 *at = reinterpret_cast<const u32 *>(reader.words + (place & ~63u));
+    return make_uint2(__ldg(at), __ldg(at + LANES));
 }
 
-// Writes the coefficients of the entries from `from` to `end` of one lane to their places. `begin`: the stream's first.
+// Writes the coefficients of the entries from `from` to `end` of one lane to their places.
 __device__ __forceinline__ void decode(const Reader &reader, u32 from, u32 end, f16 *to) {
-    if (from >= end) return;
-    u32 state = 0;
-    for (u32 before = min(from, 3u); before > 0; before--)
-        state = state << 1 | trellis_bit(reader, reader.entries[from - before]);
-    u32 word = reader.entries[from].x >> 9;
-    u32 low = reader.words[word * LANES], high = reader.words[(word + 1) * LANES];
-    uint2 entry = reader.entries[from];
-    for (u32 i = from; i < end; i++) {
-        const uint2 next = reader.entries[i + 1];
-        const u32 at = entry.x >> 4, bits = entry.x & 15;
-        if (at >> 5 != word) {
-            word = at >> 5;
-            low = high;
-            high = reader.words[(word + 1) * LANES];
+    // Twice the trellis' register: its bits are shift counts in SUBSETS, of which the hardware takes the lowest five.
+    u32 cell = 0;
+    for (u32 before = min(from, 3u); before > 0; before--) {
+        const u32 place = reader.entries[from - before].x;
+        const uint2 words = load_words(reader, place);
+        cell = cell << 1 | (__funnelshift_r(words.x, words.y, place) & 1) << 1;
+    }
+    for (u32 i = from; i < end; i += TOGETHER) {
+        uint4 entry[TOGETHER];
+        uint2 words[TOGETHER];
+#pragma unroll
+        for (int j = 0; j < TOGETHER; j++) entry[j] = __ldg(reader.entries + i + j);
+#pragma unroll
+        for (int j = 0; j < TOGETHER; j++) words[j] = load_words(reader, entry[j].x);
+#pragma unroll
+        for (int j = 0; j < TOGETHER; j++) {
+            const u32 symbol = __funnelshift_r(words[j].x, words[j].y, entry[j].x) & entry[j].y & 0xff;
+            cell = cell << 1 | (symbol & 1) << 1;
+            const u32 subset = __funnelshift_r(SUBSETS, SUBSETS, cell);
+            const u32 level = (symbol << 1 & ~3u) | (subset & 3);
+            const u32 value = reader.levels[(entry[j].y >> 16) + level];
+            u32 product;
+            asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(value), "r"(entry[j].w));
+            if (i + j < end) *reinterpret_cast<f16 *>(reinterpret_cast<u8 *>(to) + entry[j].z) = f16(product);
         }
-        const u32 symbol = __funnelshift_r(low, high, at & 31) & ((1u << bits) - 1);
-        const u32 cell = (state << 1 | (symbol & 1)) & 15;
-        const u32 level = (symbol >> 1) << 2 | (SUBSETS >> (cell * 2) & 3);
-        const float value = reader.levels[(2u << bits) + level];
-        state = cell;
-        u32 product;
-        asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(pack_f16(value, 0.0f)), "r"(entry.y >> 16));
-        to[entry.y & 0xffff] = f16(product);
-        entry = next;
     }
 }
 
@@ -134,11 +141,12 @@ __device__ __forceinline__ void load_square(u32 (&a)[4], const float *from, int 
 }
 
 // In shared memory: levels; coefficients, a block's padded by 16 bytes so that lanes lie in different banks.
-#define LEVEL_BYTES 4096
+#define LEVEL_BYTES 2048
 #define KEY_ROW 32
 #define KEY_TILE (BLOCK * KEY_ROW)
 #define KEY_BLOCK (KEY_TILES * KEY_TILE + 8)
-#define SCORE_THREADS (WARPS * 32)
+#define SCORE_WARPS 8
+#define SCORE_THREADS (SCORE_WARPS * 32)
 // A warp's scores of a superblock, [256][8 heads].
 #define PARTIAL (SUPERBLOCK * 8)
 #define SCORE_BYTES (LEVEL_BYTES + LANES * KEY_BLOCK * 2 + KEY_TILES * PARTIAL * 4)
@@ -156,12 +164,20 @@ struct KeyTile {
     // This lane's dims of the queries, [half of a k step][pair], first halves and second halves.
     float first[2][2];
     float second[2][2];
-    // Turns a token of those pairs.
-    double turns[2][2];
+    // Cosines and sines of the turns up to the block at hand, and of a block's.
+    float2 now[2][2];
+    float2 step[2][2];
 };
 
+// Cosine and sine of a number of turns.
+__device__ __forceinline__ float2 circle(double turns) {
+    float2 point;
+    sincospif(float(2.0 * (turns - floor(turns))), &point.y, &point.x);
+    return point;
+}
+
 __device__ __forceinline__ void load_key_tile(KeyTile &tile, const Coded &coded, const Constants &constants,
-                                              const float *q, u32 head, u32 number) {
+                                              const float *q, u32 head, u32 number, u32 position) {
     const int lane = threadIdx.x % 32;
     const f16 *back = coded.key_back + (u64(head) * KEY_TILES + number) * 32 * 32;
     const float *means = coded.key_means + (u64(head) * KEY_TILES + number) * 32;
@@ -183,7 +199,9 @@ __device__ __forceinline__ void load_key_tile(KeyTile &tile, const Coded &coded,
         for (int i = 0; i < 4; i++) {
             const int token = lane / 4 + i / 2 * 8, pair = number * 16 + n * 8 + lane % 4 * 2 + i % 2;
             const double turn = constants.turns[pair] * token;
-            sincospif(float(2.0 * (turn - floor(turn))), &tile.sin[n][i], &tile.cos[n][i]);
+            const float2 point = circle(turn);
+            tile.cos[n][i] = point.x;
+            tile.sin[n][i] = point.y;
         }
     const int query = lane / 4;
 #pragma unroll
@@ -192,24 +210,25 @@ __device__ __forceinline__ void load_key_tile(KeyTile &tile, const Coded &coded,
         for (int i = 0; i < 2; i++) {
             const int pair = number * 16 + half * 8 + lane % 4 * 2 + i;
             const bool there = query < GROUP;
-            tile.turns[half][i] = constants.turns[pair];
+            tile.now[half][i] = circle(constants.turns[pair] * position);
+            tile.step[half][i] = circle(constants.turns[pair] * BLOCK);
             tile.first[half][i] = there ? q[query * HEAD_DIM + pair] : 0.0f;
             tile.second[half][i] = there ? q[query * HEAD_DIM + HEAD_DIM / 2 + pair] : 0.0f;
         }
 }
 
-// B fragments of the queries turned back to a block's first position: k steps of first and of second halves.
-__device__ __forceinline__ void turn_queries(u32 (&q)[2][2], const KeyTile &tile, u32 position) {
+// B fragments of the queries turned back to the block's first position: k steps of first and of second halves. Goes on
+// to the next block.
+__device__ __forceinline__ void turn_queries(u32 (&q)[2][2], KeyTile &tile) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         float x[2], y[2];
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            const double turn = tile.turns[half][i] * position;
-            float sin, cos;
-            sincospif(float(2.0 * (turn - floor(turn))), &sin, &cos);
-            x[i] = tile.first[half][i] * cos + tile.second[half][i] * sin;
-            y[i] = tile.second[half][i] * cos - tile.first[half][i] * sin;
+            const float2 now = tile.now[half][i], step = tile.step[half][i];
+            x[i] = tile.first[half][i] * now.x + tile.second[half][i] * now.y;
+            y[i] = tile.second[half][i] * now.x - tile.first[half][i] * now.y;
+            tile.now[half][i] = make_float2(now.x * step.x - now.y * step.y, now.y * step.x + now.x * step.y);
         }
         q[0][half] = pack_f16(x[0], x[1]);
         q[1][half] = pack_f16(y[0], y[1]);
@@ -266,7 +285,7 @@ __device__ __forceinline__ void score_superblock(u8 *shared, const float *q, con
     const u32 superblock = blockIdx.x, head = blockIdx.y;
     if (superblock * SUPERBLOCK >= coded.count) return;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    float *levels = reinterpret_cast<float *>(shared);
+    f16 *levels = reinterpret_cast<f16 *>(shared);
     f16 *coefficients = reinterpret_cast<f16 *>(shared + LEVEL_BYTES);
     float *partial = reinterpret_cast<float *>(shared + LEVEL_BYTES + LANES * KEY_BLOCK * 2);
     for (u32 at = threadIdx.x; at < 1024; at += SCORE_THREADS) levels[at] = constants.levels[at];
@@ -275,27 +294,31 @@ __device__ __forceinline__ void score_superblock(u8 *shared, const float *q, con
     constexpr u32 PARTS = SCORE_THREADS / LANES;
     const u32 own = threadIdx.x % LANES, part = threadIdx.x / LANES;
     const u32 from = coded.keys.starts[head], count = coded.keys.starts[head + 1] - from;
-    const Reader reader = {coded.codes + u64(superblock) * coded.room * LANES + own, coded.keys.entries, levels};
+    const u32 *words = coded.codes + u64(superblock) * coded.room * LANES + own;
+    const Reader reader = {reinterpret_cast<const u8 *>(words), coded.keys.entries, levels};
     decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS, coefficients + own * KEY_BLOCK);
 
     const u32 query_head = (blockIdx.z * gridDim.y + head) * GROUP;
+    // Warps share out tiles, and halves of the blocks.
+    const int number = warp % 4, first_block = warp / 4 * (LANES / 2);
+    const u32 position = coded.first + superblock * SUPERBLOCK + first_block * BLOCK;
     KeyTile tile;
-    load_key_tile(tile, coded, constants, q + u64(query_head) * HEAD_DIM, head, min(warp, KEY_TILES - 1));
+    load_key_tile(tile, coded, constants, q + u64(query_head) * HEAD_DIM, head, min(number, KEY_TILES - 1), position);
     u32 cosines[4];
     load_square(cosines, constants.cosines, 1, BLOCK);
     __syncthreads();
-    for (int block = 0; block < LANES && warp < KEY_TILES; block++) {
+    for (int block = first_block; block < first_block + LANES / 2 && number < KEY_TILES; block++) {
         u32 turned[2][2];
-        turn_queries(turned, tile, coded.first + superblock * SUPERBLOCK + block * BLOCK);
+        turn_queries(turned, tile);
         float s[4] = {};
-        score_block(s, tile, cosines, turned, shared_address(coefficients + block * KEY_BLOCK + warp * KEY_TILE));
-        float *to = partial + warp * PARTIAL + block * BLOCK * 8 + lane % 4 * 2;
+        score_block(s, tile, cosines, turned, shared_address(coefficients + block * KEY_BLOCK + number * KEY_TILE));
+        float *to = partial + number * PARTIAL + block * BLOCK * 8 + lane % 4 * 2;
         *reinterpret_cast<float2 *>(to + lane / 4 * 8) = make_float2(s[0], s[1]);
         *reinterpret_cast<float2 *>(to + (lane / 4 + 8) * 8) = make_float2(s[2], s[3]);
     }
     __syncthreads();
     // A warp adds up a head at a time.
-    for (int g = warp; g < GROUP; g += WARPS) {
+    for (int g = warp; g < GROUP; g += SCORE_WARPS) {
         const u64 place = u64(query_head + g) * work.superblocks + superblock;
         float top = MINUS_INFINITY;
 #pragma unroll
@@ -313,13 +336,15 @@ __device__ __forceinline__ void score_superblock(u8 *shared, const float *q, con
     }
 }
 
-// Blocks: (superblocks + whole pieces, G, B); 128 threads.
+// Blocks: (superblocks + whole pieces, G, B); 256 threads.
 extern "C" __global__ void __launch_bounds__(SCORE_THREADS, 2)
     spectral_scores(const float *q, const Coded *sequences, const Tokens *whole, Constants constants, Work work,
                     float scale) {
     extern __shared__ __align__(128) u8 shared[];
     begin();
     if (blockIdx.x >= work.superblocks) {
+        // Whole tokens are the work of four warps.
+        if (threadIdx.x >= WARPS * 32) return;
         attend_tokens(shared, q, scale, whole[blockIdx.z], work.whole, gridDim.x - work.superblocks,
                       blockIdx.x - work.superblocks, blockIdx.y, gridDim.y, blockIdx.z);
     } else {
@@ -327,7 +352,7 @@ extern "C" __global__ void __launch_bounds__(SCORE_THREADS, 2)
     }
 }
 
-#define SUM_THREADS 256
+#define SUM_THREADS 512
 #define SUM_WARPS (SUM_THREADS / 32)
 // Tiles of 16 directions a warp.
 #define ROWS_OF_WARP ((CHANNELS / 16 + SUM_WARPS - 1) / SUM_WARPS)
@@ -351,13 +376,13 @@ __device__ __forceinline__ float load_weights(u32 (&p)[2], const float *scores, 
     return sum;
 }
 
-// Blocks: (pieces, tiles of values, B); 256 threads; SUM_BYTES.
+// Blocks: (pieces, tiles of values, B); 512 threads; SUM_BYTES.
 extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
     spectral_sums(const Coded *sequences, Constants constants, Work work) {
     extern __shared__ __align__(128) u8 shared[];
     const Coded &coded = sequences[blockIdx.z];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    float *levels = reinterpret_cast<float *>(shared);
+    f16 *levels = reinterpret_cast<f16 *>(shared);
     f16 *coefficients = reinterpret_cast<f16 *>(shared + LEVEL_BYTES);
     for (u32 at = threadIdx.x; at < 1024; at += SUM_THREADS) levels[at] = constants.levels[at];
     u32 cosines[4];
@@ -386,7 +411,7 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
         clear(shared + LEVEL_BYTES, LANES * VALUE_BLOCK * 2, SUM_THREADS);
         __syncthreads();
         const u32 *words = coded.codes + (u64(superblock) * coded.room + coded.key_words) * LANES + own;
-        const Reader reader = {words, coded.values.entries, levels};
+        const Reader reader = {reinterpret_cast<const u8 *>(words), coded.values.entries, levels};
         decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS,
                coefficients + own * VALUE_BLOCK);
         __syncthreads();

@@ -219,7 +219,10 @@ fn largest(side: &Coefficients<'_>) -> f32 {
     if largest > 0.0 { largest } else { 1.0 }
 }
 
-/// Entries as the kernels read them, and one more, which is read and not used.
+/// Entries beyond the last that kernels may read, and make nothing of.
+const SPARE: usize = 8;
+
+/// Entries as the kernels read them.
 fn entries(side: &Coefficients<'_>, unit: f32, places: usize) -> Result<Vec<u32>, CudaError> {
     let count = side.bits.len();
     let ends = side.starts.last().map_or(0, |&end| end as usize);
@@ -235,13 +238,15 @@ fn entries(side: &Coefficients<'_>, unit: f32, places: usize) -> Result<Vec<u32>
         return Err(CudaError::Shape { what: "coefficients", expected, got: count });
     }
     let mut position = 0u32;
-    let mut entries = Vec::with_capacity(2 * count + 2);
+    let mut entries = Vec::with_capacity(4 * (count + SPARE));
     for ((&bits, &size), &place) in side.bits.iter().zip(side.sizes).zip(side.places) {
         let size = f16::from_f32(if size.is_finite() { size / unit } else { 0.0 });
-        entries.extend([position << 4 | u32::from(bits), u32::from(place) | u32::from(size.to_bits()) << 16]);
+        let row = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
+        let levels = (2u32 << bits) << 16 | ((1 << bits) - 1);
+        entries.extend([row | position % u32::BITS, levels, 2 * u32::from(place), u32::from(size.to_bits())]);
         position += u32::from(bits);
     }
-    entries.extend([position << 4, 0]);
+    entries.resize(4 * (count + SPARE), 0);
     Ok(entries)
 }
 
@@ -264,7 +269,7 @@ pub struct SpectralAttention {
     scores: Kernel,
     sums: Kernel,
     finish: Kernel,
-    levels: Buffer<f32>,
+    levels: Buffer<f16>,
     cosines: Buffer<f32>,
     turns: Buffer<f64>,
 }
@@ -321,9 +326,10 @@ impl SpectralAttention {
             let (expected, got) = (head_dim / 2, frequencies.len());
             return Err(CudaError::Length { what: "the frequencies", expected, got });
         }
-        let mut levels = vec![0.0f32; LEVEL_TABLE];
+        let mut levels = vec![f16::ZERO; LEVEL_TABLE];
         for (k, of_rate) in LEVELS.iter().enumerate().skip(1) {
-            levels[2 << k..][..of_rate.len()].copy_from_slice(of_rate);
+            let table = &mut levels[2 << k..][..of_rate.len()];
+            table.iter_mut().zip(*of_rate).for_each(|(to, &level)| *to = f16::from_f32(level));
         }
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
         let cosines: Vec<f32> = dct.matrix().iter().map(|&c| c as f32).collect();
@@ -331,8 +337,8 @@ impl SpectralAttention {
         let module = device.module(&Source::spectral(head_dim, sizes.heads.group(), sizes.value_heads))?;
         Ok(SpectralAttention {
             sizes,
-            scores: Kernel::with_shared(device, &module, "spectral_scores", 128)?.overlapping(device),
-            sums: Kernel::with_shared(device, &module, "spectral_sums", 256)?.overlapping(device),
+            scores: Kernel::with_shared(device, &module, "spectral_scores", 256)?.overlapping(device),
+            sums: Kernel::with_shared(device, &module, "spectral_sums", 512)?.overlapping(device),
             finish: Kernel::new(&module, "spectral_finish", head_dim)?.overlapping(device),
             levels: device.upload(&levels)?,
             cosines: device.upload(&cosines)?,
