@@ -86,7 +86,7 @@ struct Reader {
 };
 
 // Entries that are decoded together, so that their loads wait together.
-#define TOGETHER 4
+#define TOGETHER 8
 
 // The two words in which a symbol begins.
 __device__ __forceinline__ uint2 load_words(const Reader &reader, u32 place) {
@@ -239,12 +239,13 @@ __device__ __forceinline__ void turn_queries(u32 (&q)[2][2], KeyTile &tile) {
 __device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
                                             const u32 (&q)[2][2], u32 coefficients) {
     const int lane = threadIdx.x % 32;
-    const u32 columns = coefficients + (lane % 16) * KEY_ROW * 2 + lane / 16 * 16;
+    const u32 row = coefficients + (lane % 16) * KEY_ROW * 2;
     float y[4][4] = {};
 #pragma unroll
     for (int n = 0; n < 4; n += 2) {
         u32 b[4];
-        load_matrices_transposed(b, columns + n * 16);
+        // Pieces of a row stand where `placed` in attention/spectral.rs puts them.
+        load_matrices_transposed(b, row + ((n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
         product_f16(y[n], cosines, b[0], b[1]);
         product_f16(y[n + 1], cosines, b[2], b[3]);
     }
@@ -428,7 +429,8 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
                 const int rows = (m * SUM_WARPS + warp) * 16;
                 if (rows >= CHANNELS) continue;
                 u32 a[4];
-                const f16 *at = coefficients + block * VALUE_BLOCK + (rows + lane % 16) * BLOCK + lane / 16 * 8;
+                const int piece = (lane / 16 ^ (lane / 4 % 2)) * 8;
+                const f16 *at = coefficients + block * VALUE_BLOCK + (rows + lane % 16) * BLOCK + piece;
                 load_matrices(a, shared_address(at));
                 product_f16(sums[m], a, b0, b1);
             }

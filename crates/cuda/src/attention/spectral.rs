@@ -170,8 +170,8 @@ impl SpectralTables {
         let value_back: Vec<f32> = back.values.iter().map(|x| x * units[1]).collect();
         Ok(SpectralTables {
             entries: [
-                device.upload(&entries(&keys, units[0], places[0])?)?,
-                device.upload(&entries(&values, units[1], places[1])?)?,
+                device.upload(&entries(&keys, units[0], places[0], placed_key)?)?,
+                device.upload(&entries(&values, units[1], places[1], placed_value)?)?,
             ],
             starts: [device.upload(keys.starts)?, device.upload(values.starts)?],
             key_back: device.upload(&key_back)?,
@@ -219,11 +219,22 @@ fn largest(side: &Coefficients<'_>) -> f32 {
     if largest > 0.0 { largest } else { 1.0 }
 }
 
+/// Where a place of keys is in shared memory: pieces of 8 directions change places, so that eight rows of 32 lie in
+/// different banks.
+fn placed_key(place: u32) -> u32 {
+    place ^ (place / 64 % 4) << 3
+}
+
+/// The same of values, in rows of 16 harmonics.
+fn placed_value(place: u32) -> u32 {
+    place ^ (place / 64 % 2) << 3
+}
+
 /// Entries beyond the last that kernels may read, and make nothing of.
 const SPARE: usize = 8;
 
 /// Entries as the kernels read them.
-fn entries(side: &Coefficients<'_>, unit: f32, places: usize) -> Result<Vec<u32>, CudaError> {
+fn entries(side: &Coefficients<'_>, unit: f32, places: usize, placed: fn(u32) -> u32) -> Result<Vec<u32>, CudaError> {
     let count = side.bits.len();
     let ends = side.starts.last().map_or(0, |&end| end as usize);
     for (what, got) in [("sizes", side.sizes.len()), ("places", side.places.len()), ("starts", ends)] {
@@ -243,7 +254,7 @@ fn entries(side: &Coefficients<'_>, unit: f32, places: usize) -> Result<Vec<u32>
         let size = f16::from_f32(if size.is_finite() { size / unit } else { 0.0 });
         let row = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
         let levels = (2u32 << bits) << 16 | ((1 << bits) - 1);
-        entries.extend([row | position % u32::BITS, levels, 2 * u32::from(place), u32::from(size.to_bits())]);
+        entries.extend([row | position % u32::BITS, levels, 2 * placed(u32::from(place)), u32::from(size.to_bits())]);
         position += u32::from(bits);
     }
     entries.resize(4 * (count + SPARE), 0);
