@@ -94,6 +94,14 @@ __device__ __forceinline__ uint2 load_words(const Reader &reader, u32 place) {
     return make_uint2(__ldg(at), __ldg(at + LANES));
 }
 
+// Fetches the words of the entries from `from` to `end` of all lanes into the second cache, all threads together.
+__device__ __forceinline__ void prefetch(const u32 *words, const uint4 *entries, u32 from, u32 end) {
+    const u8 *first = reinterpret_cast<const u8 *>(words) + (entries[from].x & ~63u);
+    const u8 *last = reinterpret_cast<const u8 *>(words) + (entries[end].x & ~63u);
+    for (const u8 *at = first + threadIdx.x * 64; at <= last; at += blockDim.x * 64)
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+}
+
 // Writes the coefficients of the entries from `from` to `end` of one lane to their places.
 __device__ __forceinline__ void decode(const Reader &reader, u32 from, u32 end, f16 *to) {
     // Twice the trellis' register: its bits are shift counts in SUBSETS, of which the hardware takes the lowest five.
@@ -103,13 +111,19 @@ __device__ __forceinline__ void decode(const Reader &reader, u32 from, u32 end, 
         const uint2 words = load_words(reader, place);
         cell = cell << 1 | (__funnelshift_r(words.x, words.y, place) & 1) << 1;
     }
+    uint4 next[TOGETHER];
+#pragma unroll
+    for (int j = 0; j < TOGETHER; j++) next[j] = __ldg(reader.entries + from + j);
     for (u32 i = from; i < end; i += TOGETHER) {
         uint4 entry[TOGETHER];
         uint2 words[TOGETHER];
 #pragma unroll
-        for (int j = 0; j < TOGETHER; j++) entry[j] = __ldg(reader.entries + i + j);
+        for (int j = 0; j < TOGETHER; j++) entry[j] = next[j];
 #pragma unroll
         for (int j = 0; j < TOGETHER; j++) words[j] = load_words(reader, entry[j].x);
+        // The next entries, while these words are on their way.
+#pragma unroll
+        for (int j = 0; j < TOGETHER; j++) next[j] = __ldg(reader.entries + min(i + TOGETHER, end) + j);
 #pragma unroll
         for (int j = 0; j < TOGETHER; j++) {
             const u32 symbol = __funnelshift_r(words[j].x, words[j].y, entry[j].x) & entry[j].y & 0xff;
@@ -289,14 +303,15 @@ __device__ __forceinline__ void score_superblock(u8 *shared, const float *q, con
     f16 *levels = reinterpret_cast<f16 *>(shared);
     f16 *coefficients = reinterpret_cast<f16 *>(shared + LEVEL_BYTES);
     float *partial = reinterpret_cast<float *>(shared + LEVEL_BYTES + LANES * KEY_BLOCK * 2);
+    const u32 from = coded.keys.starts[head], count = coded.keys.starts[head + 1] - from;
+    const u32 *rows = coded.codes + u64(superblock) * coded.room * LANES;
+    prefetch(rows, coded.keys.entries, from, from + count);
     for (u32 at = threadIdx.x; at < 1024; at += SCORE_THREADS) levels[at] = constants.levels[at];
     clear(shared + LEVEL_BYTES, LANES * KEY_BLOCK * 2, SCORE_THREADS);
     __syncthreads();
     constexpr u32 PARTS = SCORE_THREADS / LANES;
     const u32 own = threadIdx.x % LANES, part = threadIdx.x / LANES;
-    const u32 from = coded.keys.starts[head], count = coded.keys.starts[head + 1] - from;
-    const u32 *words = coded.codes + u64(superblock) * coded.room * LANES + own;
-    const Reader reader = {reinterpret_cast<const u8 *>(words), coded.keys.entries, levels};
+    const Reader reader = {reinterpret_cast<const u8 *>(rows + own), coded.keys.entries, levels};
     decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS, coefficients + own * KEY_BLOCK);
 
     const u32 query_head = (blockIdx.z * gridDim.y + head) * GROUP;
@@ -395,6 +410,8 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
     constexpr u32 PARTS = SUM_THREADS / LANES;
     const u32 own = threadIdx.x % LANES, part = threadIdx.x / LANES;
     const u64 query_head = (u64(blockIdx.z) * tiles + blockIdx.y) * TILE_HEADS;
+    const u32 *rows = coded.codes + (u64(begin_at) * coded.room + coded.key_words) * LANES;
+    if (begin_at < end_at) prefetch(rows, coded.values.entries, from, from + count);
     begin();
 
     // The largest score of this lane's head, of all superblocks.
@@ -411,10 +428,11 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS, 1)
         __syncthreads();
         clear(shared + LEVEL_BYTES, LANES * VALUE_BLOCK * 2, SUM_THREADS);
         __syncthreads();
-        const u32 *words = coded.codes + (u64(superblock) * coded.room + coded.key_words) * LANES + own;
-        const Reader reader = {reinterpret_cast<const u8 *>(words), coded.values.entries, levels};
+        const Reader reader = {reinterpret_cast<const u8 *>(rows + own), coded.values.entries, levels};
         decode(reader, from + count * part / PARTS, from + count * (part + 1) / PARTS,
                coefficients + own * VALUE_BLOCK);
+        rows += u64(coded.room) * LANES;
+        if (superblock + 1 < end_at) prefetch(rows, coded.values.entries, from, from + count);
         __syncthreads();
         const float *scores = work.scores + (query_head * work.superblocks + superblock) * SUPERBLOCK;
         for (int block = 0; block < LANES; block++) {

@@ -257,7 +257,8 @@ fn entries(side: &Coefficients<'_>, unit: f32, places: usize, placed: fn(u32) ->
         entries.extend([row | position % u32::BITS, levels, 2 * placed(u32::from(place)), u32::from(size.to_bits())]);
         position += u32::from(bits);
     }
-    entries.resize(4 * (count + SPARE), 0);
+    let end = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
+    (0..SPARE).for_each(|_| entries.extend([end, 0, 0, 0]));
     Ok(entries)
 }
 
