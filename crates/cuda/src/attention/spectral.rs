@@ -222,12 +222,12 @@ fn largest(side: &Coefficients<'_>) -> f32 {
 /// Where a place of keys is in shared memory: pieces of 8 directions change places, so that eight rows of 32 lie in
 /// different banks.
 fn placed_key(place: u32) -> u32 {
-    place ^ (place / 64 % 4) << 3
+    place ^ ((place / 64 % 4) << 3)
 }
 
 /// The same of values, in rows of 16 harmonics.
 fn placed_value(place: u32) -> u32 {
-    place ^ (place / 64 % 2) << 3
+    place ^ ((place / 64 % 2) << 3)
 }
 
 /// Entries beyond the last that kernels may read, and make nothing of.
@@ -253,8 +253,8 @@ fn entries(side: &Coefficients<'_>, unit: f32, places: usize, placed: fn(u32) ->
     for ((&bits, &size), &place) in side.bits.iter().zip(side.sizes).zip(side.places) {
         let size = f16::from_f32(if size.is_finite() { size / unit } else { 0.0 });
         let row = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
-        let levels = (2u32 << bits) << 16 | ((1 << bits) - 1);
-        entries.extend([row | position % u32::BITS, levels, 2 * placed(u32::from(place)), u32::from(size.to_bits())]);
+        let levels = ((2u32 << bits) << 16) | ((1 << bits) - 1);
+        entries.extend([row + position % u32::BITS, levels, 2 * placed(u32::from(place)), u32::from(size.to_bits())]);
         position += u32::from(bits);
     }
     let end = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
