@@ -1,4 +1,6 @@
 // Decode attention over an exact cache (flash-decoding): one query token a sequence.
+// 32k tokens of 8 heads of 128 dims: 134 MB, 44.4 us; 1.4 us of products; 54.3 us seen. 128k: 178 us; 194 us seen. Memory
+// binds (docs/kernels.md).
 #include "tokens.cuh"
 
 // Bytes of shared memory, read by the host.

@@ -3,6 +3,8 @@
 //   seal_rows     copies the exact dims, and sums every dim for its mean
 //   seal_spectra  a forward transform of every spectral dim, as fourier_attend's of the weights
 //   grow_spectra  adds tokens to the spectra: X_n += sum_t x'_t e(-n t / P)
+// 32k tokens of 8 heads of 128 dims: 134 MB, 44 us; 643 us seen, gathers of 2 bytes bind. 64 more tokens: 32 us
+// (docs/kernels.md).
 #include "middle.cuh"
 
 // Pieces that sums for means are made in.

@@ -3,9 +3,11 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 4] = [
+pub(crate) const HEADERS: [(&str, &str); 6] = [
+    ("codes.cuh", include_str!("../kernels/codes.cuh")),
     ("device.cuh", include_str!("../kernels/device.cuh")),
     ("middle.cuh", include_str!("../kernels/middle.cuh")),
+    ("piece.cuh", include_str!("../kernels/piece.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),
     ("tokens.cuh", include_str!("../kernels/tokens.cuh")),
 ];

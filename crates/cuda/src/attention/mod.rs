@@ -5,6 +5,7 @@ pub mod fourier;
 pub mod prompt;
 pub mod seal;
 pub mod spectral;
+mod spectral_tables;
 
 use cudarc::driver::DeviceRepr;
 
