@@ -19,7 +19,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failed> {
 
 fn ask(root: &Path, program: &Path) -> Command {
     let mut command = in_folder(Command::new(program), root);
-    command.args(["run", "-m", "smollm2", "--cache", "fourier", "--file"]);
+    command.args(["run", "-m", "smollm2", "--cache", "spectral", "--file"]);
     command.arg(place(root)).arg(QUESTION);
     command
 }

@@ -40,7 +40,10 @@ impl CacheKind {
             CacheKind::Fourier(settings) => Ok(fourier_bytes(settings, shape, plan.map(Arc::as_ref), prompt)?),
             CacheKind::Quantised(settings) => Ok(quantised_bytes(settings, shape, prompt)?),
             CacheKind::LowRank(settings) => Ok(lowrank_bytes(settings, shape, prompt)?),
-            CacheKind::Spectral(settings) => Ok(spectral_bytes(settings, shape, None, prompt)),
+            CacheKind::Spectral(settings) => {
+                let shares = plan.map(|plan| plan.check_shares(shape)).transpose()?;
+                Ok(spectral_bytes(settings, shape, shares, prompt))
+            }
         }
     }
 }

@@ -120,7 +120,7 @@ impl CacheKind {
 
     /// Whether a plan can say what this kind keeps.
     pub fn takes_plan(&self) -> bool {
-        matches!(self, CacheKind::Fourier(_))
+        matches!(self, CacheKind::Fourier(_) | CacheKind::Spectral(_))
     }
 
     /// Builds an empty cache.
@@ -144,7 +144,11 @@ impl CacheKind {
                 Ok(Box::new(QuantisedCache::new(settings.clone(), context.shape.clone())?))
             }
             CacheKind::LowRank(settings) => Ok(Box::new(LowRankCache::new(settings.clone(), context.shape.clone())?)),
-            CacheKind::Spectral(settings) => Ok(Box::new(SpectralCache::new(settings.clone(), context.clone(), None))),
+            CacheKind::Spectral(settings) => {
+                let shares = plan.as_deref().map(|plan| plan.check_shares(&context.shape)).transpose()?;
+                let shares = shares.cloned().map(Arc::new);
+                Ok(Box::new(SpectralCache::new(settings.clone(), context.clone(), shares)))
+            }
         }
     }
 

@@ -58,6 +58,17 @@ impl Rotary {
         held(&self.frequencies) + held(&self.table)
     }
 
+    /// Cosine and sine of the angle that a pair has turned by at a position of the table.
+    pub(crate) fn angle(&self, position: usize, pair: usize) -> (f32, f32) {
+        self.table[position * self.frequencies.len() + pair]
+    }
+
+    /// The same of sixteen positions, `step` apart from 0 on.
+    pub(crate) fn vectors(&self, pair: usize, step: usize) -> [[f32; 16]; 2] {
+        let at = |i: usize| self.angle(i * step, pair);
+        [std::array::from_fn(|i| at(i).0), std::array::from_fn(|i| at(i).1)]
+    }
+
     /// Turns row `i` of `rows`, `[T][D]`, by position `first + i`.
     pub(crate) fn turn(&self, rows: &mut [f32], first: usize, way: Way) {
         let dim = 2 * self.frequencies.len();

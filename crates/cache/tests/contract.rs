@@ -45,11 +45,16 @@ const KINDS: &[&str] = &[
     "spectral:8,window=33,sink=0,least-middle=16,block=4,keys=2,values=head",
     "spectral:8,window=64,sink=10,least-middle=50,block=8,keys=heads,values=2",
     "spectral:8,window=1,least-middle=1,block=1",
+    "spectral:8,window=26,least-middle=40,block=32,keys=4,values=head",
 ];
 
 /// Caches that drop tokens, or directions of the 8 that there are, give other answers than the whole past does:
-/// tests/evicting.rs and tests/lowrank.rs say which.
+/// tests/evicting.rs and tests/lowrank.rs say which. Codes that are made for the first few tokens of a tape do not fit
+/// those that it goes on to: tests/spectral.rs gives them more.
 fn drops(name: &str) -> bool {
+    if name.starts_with("spectral:") {
+        return true;
+    }
     let fewer = name.starts_with("lowrank") && !name.contains("rank=8");
     fewer || ["streaming", "snapkv", "pyramidkv"].iter().any(|kind| name.starts_with(kind))
 }
@@ -80,13 +85,10 @@ fn tolerance(name: &str) -> f64 {
         // The tape is a slow signal and noise of 0.2: that is what a few harmonics may lose.
         "fourier" if name.contains(':') => 0.12,
         // With its own settings it compresses no past as short as these.
-        "exact" | "trace" | "fourier" => 4e-3,
+        "exact" | "trace" | "fourier" | "spectral" => 4e-3,
         // What bf16 rounds, and directions in f16, whose errors are every token's: 8 of 2^-12 each are a number off by up to
         // 1e-3 of a row's length, about 2, and its score by a thousandth of it.
         "lowrank" => 4e-3,
-        // Errors of a coefficient of 8 bits are 0.005 of its size, and coefficients hardly larger than the numbers of
-        // the tape, about 1. They are independent: an output is a mean over some 200 tokens.
-        "spectral" => 4e-3,
         // What bf16 rounds, and roundings of half a step at most. Those are independent, their deviation is half a step
         // by the root of 3, and an output is a mean over some 200 tokens and more: an eighth of half a step is more than
         // three deviations.
@@ -223,7 +225,9 @@ fn misfits_are_errors_and_change_nothing() {
 #[test]
 fn several_tokens_after_the_prompt_equal_one_by_one() {
     let (tape, ws) = (Tape::new(shape(), "turns"), workspace());
-    for ((name, mut one), (_, mut many)) in caches().into_iter().zip(caches()) {
+    // Blocks of fewer tokens than the question has are coded while it is read.
+    let short = |name: &str| ["block=1", "block=4", "block=8"].iter().any(|b| name.split(',').any(|s| s == *b));
+    for ((name, mut one), (_, mut many)) in caches().into_iter().zip(caches()).filter(|((name, _), _)| !short(name)) {
         for cache in [&mut one, &mut many] {
             tape.prompt(cache.as_mut(), &ws, 240, 50);
         }

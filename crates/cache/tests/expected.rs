@@ -82,7 +82,7 @@ fn plan(band: Band) -> Arc<Plan> {
         PlanOrigin { tokens: 1, sequences: 1, text_sha256: String::new(), harmonics: 1, rank: "error".to_owned() };
     let heads = vec![vec![head(&[], &[0, 7]), head(&[1, 3], &[])], vec![head(&[0, 1, 2, 3], &[1]), head(&[], &[])]];
     let (name, fingerprint) = (String::new(), String::new());
-    Arc::new(Plan { model: PlanModel { name, fingerprint, layers, kv_heads, head_dim }, band, origin, heads })
+    Arc::new(Plan { model: PlanModel { name, fingerprint, layers, kv_heads, head_dim }, band, origin, heads, shares: None })
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn plan(shape: &CacheShape, band: Band, keys: &[u16], values: &[u16]) -> Plan {
             rank: "weighted".into(),
         },
         heads: vec![vec![head; shape.kv_heads]; shape.layers],
+        shares: None,
     }
 }
 

@@ -23,6 +23,7 @@ fn plan() -> Plan {
             rank: "weighted".into(),
         },
         heads: vec![vec![head(0), head(1)], vec![head(2), head(0)]],
+        shares: None,
     }
 }
 

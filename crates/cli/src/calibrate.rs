@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use fourier_kv_engine::cache::plan::{Plan, PlanOrigin};
-use fourier_kv_engine::model::decoder::ForwardError;
-use fourier_kv_engine::{self as engine, CalibrateOptions, EngineError};
+use fourier_kv_engine::model::decoder::{ForwardError, Progress};
+use fourier_kv_engine::{self as engine, EngineError};
 use serde::Serialize;
 
 use crate::args::CalibrateArgs;
 use crate::failure::Failure;
 use crate::loading;
-use crate::plan_shares::PlanShares;
-use crate::requests::{CalibrateRequest, read_text};
+use crate::plan_shares::PlanContent;
+use crate::requests::{CalibrateRequest, Work, read_text};
 use crate::session::Session;
 
 /// Reads the texts, watches what the model asks of its past, and writes the plan.
@@ -34,17 +34,19 @@ fn make_plan(
     request: &CalibrateRequest,
     session: &Session,
 ) -> Result<Plan, Failure> {
-    let options =
-        CalibrateOptions { settings: request.settings.clone(), tokens: request.tokens, sequence: request.sequence };
     let bar = session.progress.share("calibrating");
-    let result = engine::calibrate(engine, text, &options, &mut |progress| {
+    let mut watch = |progress: Progress| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         match session.cancel.is_raised() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
-    });
+    };
+    let result = match &request.work {
+        Work::Dims(options) => engine::calibrate(engine, text, options, &mut watch),
+        Work::Shares(options) => engine::calibrate_shares(engine, text, options, &mut watch),
+    };
     bar.finish_and_clear();
     match result {
         Err(EngineError::Forward(ForwardError::Stopped)) => Err(Failure::Interrupted),
@@ -59,30 +61,29 @@ fn make_plan(
 struct Report {
     plan: PathBuf,
     model: String,
-    band: &'static str,
+    cache: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band: Option<&'static str>,
     origin: PlanOrigin,
-    spectral: PlanShares,
+    #[serde(flatten)]
+    content: PlanContent,
 }
 
 impl Report {
     fn new(path: PathBuf, plan: Plan) -> Self {
         Report {
-            spectral: PlanShares::of(&plan),
+            content: PlanContent::of(&plan),
             plan: path,
+            cache: plan.kind(),
             model: plan.model.name,
-            band: plan.band.name(),
+            band: plan.shares.is_none().then(|| plan.band.name()),
             origin: plan.origin,
         }
     }
 
     fn remark(&self) -> String {
         let PlanOrigin { tokens, sequences, .. } = self.origin;
-        let PlanShares { keys, values, .. } = self.spectral;
         let many = if sequences == 1 { "sequence" } else { "sequences" };
-        format!(
-            "{tokens} tokens in {sequences} {many}; spectral: {:.1} % of the key dims, {:.1} % of the value dims",
-            100.0 * keys,
-            100.0 * values
-        )
+        format!("{tokens} tokens in {sequences} {many}; {}", self.content)
     }
 }

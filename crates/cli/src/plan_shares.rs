@@ -1,8 +1,51 @@
-//! How much of a model a plan makes spectral.
+//! What a plan says, in figures: how much of a model it makes spectral, or how it shares out a rate.
+
+use std::fmt;
 
 use fourier_kv_engine::cache::fourier::Band;
 use fourier_kv_engine::cache::plan::{HeadPlan, Plan};
+use fourier_kv_engine::cache::spectral::Shares;
 use serde::Serialize;
+
+/// What a plan says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PlanContent {
+    /// For `fourier`.
+    Spectral(PlanShares),
+    /// For `spectral`: bits of a key's number and of a value's, `[L]`, at a mean of 2.
+    Bits(Vec<[f64; 2]>),
+}
+
+impl PlanContent {
+    /// Of a plan that has been checked.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let two = |shares: &Shares| {
+            let nearest = |a: &f64, b: &f64| (a - 2.0).abs().total_cmp(&(b - 2.0).abs());
+            let at = (0..shares.rates.len()).min_by(|&a, &b| nearest(&shares.rates[a], &shares.rates[b]))?;
+            shares.bits.get(at).cloned()
+        };
+        match &plan.shares {
+            None => PlanContent::Spectral(PlanShares::of(plan)),
+            Some(shares) => PlanContent::Bits(two(shares).unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Display for PlanContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlanContent::Spectral(PlanShares { keys, values, .. }) => {
+                let (keys, values) = (100.0 * keys, 100.0 * values);
+                write!(f, "spectral: {keys:.1} % of the key dims, {values:.1} % of the value dims")
+            }
+            PlanContent::Bits(layers) => {
+                let mean = |side: usize| layers.iter().map(|b| b[side]).sum::<f64>() / layers.len().max(1) as f64;
+                write!(f, "of 2 bits a number, keys get {:.2} and values {:.2}", mean(0), mean(1))
+            }
+        }
+    }
+}
 
 /// Shares of the head dims that are spectral, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,6 +108,7 @@ mod tests {
             band,
             origin: PlanOrigin { tokens: 0, sequences: 0, text_sha256: text(), harmonics: 1, rank: text() },
             heads: vec![vec![head(&[0], &[1, 2]), head(&[], &[0, 1])], vec![head(&[1], &[]), head(&[0, 1], &[])]],
+            shares: None,
         }
     }
 

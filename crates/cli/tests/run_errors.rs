@@ -11,7 +11,7 @@ fn wrong_usage_is_status_two() {
     let place = Place::gguf(&RandomModel::llama());
     let wrong: [(&[&str], &str); 12] = [
         (&[], "the prompt is empty"),
-        (&["why", "--cache", "magic"], "expected a cache of kind exact, fourier, "),
+        (&["why", "--cache", "magic"], "expected a cache of kind exact, spectral, fourier, "),
         (&["why", "--cache", "exact:f8"], "expected `storage` to be bf16 or f16 or f32, got `f8`"),
         (&["why", "--cache", "fourier:colour=red"], "got `colour`"),
         (

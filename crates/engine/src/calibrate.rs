@@ -10,10 +10,11 @@ use fourier_kv_cache::{KvCache, LayerTrace, TraceCache};
 use fourier_kv_model::decoder::{LogitRows, Progress, Sequence};
 use sha2::{Digest, Sha256};
 
+use crate::harm::{HarmOptions, measure_shares};
 use crate::{Engine, EngineError};
 
 /// How a plan is to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CalibrateOptions {
     /// The cache that the plan is for.
     pub settings: FourierSettings,
@@ -54,11 +55,38 @@ pub fn calibrate(
     let origin = PlanOrigin {
         tokens,
         sequences: sequences.len(),
-        text_sha256: Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect(),
+        text_sha256: sha256(text),
         harmonics: options.settings.harmonics,
         rank: if options.settings.rank == Rank::Error { "error" } else { "weighted" }.to_owned(),
     };
     Ok(calibration.plan(plan_model(engine), origin))
+}
+
+/// Makes a plan for `spectral` caches from the first tokens of a text: see [`measure_shares`].
+///
+/// # Errors
+/// If the text is too short, or `watch` said to stop.
+pub fn calibrate_shares(
+    engine: &Engine,
+    text: &str,
+    options: &HarmOptions,
+    watch: &mut (dyn FnMut(Progress) -> ControlFlow<()> + Send),
+) -> Result<Plan, EngineError> {
+    let tokens = engine.text_prompt(text)?;
+    let shares = measure_shares(engine, &tokens, options, watch)?;
+    let origin = PlanOrigin {
+        tokens: options.tokens + options.continuation,
+        sequences: 1,
+        text_sha256: sha256(text),
+        harmonics: options.settings.block,
+        rank: "harm".to_owned(),
+    };
+    let band = FourierSettings::default().band;
+    Ok(Plan { model: plan_model(engine), band, origin, heads: Vec::new(), shares: Some(shares) })
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What identifies the engine's model in a plan.

@@ -62,6 +62,10 @@ pub fn linear_many<const N: usize>(
     let factors = products.each_ref().map(|p| (p.weight, p.bias));
     let Some((first, _)) = factors.first() else { return Ok(()) };
     let (cols, n) = (first.cols(), x.len() / first.cols());
+    if n == 0 {
+        assert!(products.iter().all(|p| p.out.is_empty()), "room for no tokens");
+        return Ok(());
+    }
     let outs = products.map(|p| {
         let rows = p.weight.rows();
         assert_eq!(p.weight.cols(), cols, "columns of matrices that share activations");
@@ -184,6 +188,16 @@ mod tests {
                 linear_many(&workspace, &x, products).unwrap();
                 assert!(a == c && b == d, "{n} tokens, {threads} threads");
             }
+        }
+    }
+
+    /// A prompt's pass may ask for no logits at all, whatever type the output matrix has.
+    #[test]
+    fn no_tokens_have_no_products() {
+        for ty in [WeightType::Q6_K, WeightType::Q4_K, WeightType::Q8_0, WeightType::F32] {
+            let bytes = vec![0; ty.row_bytes(256).unwrap() * 300];
+            let matrix = Matrix::new(ty, 300, 256, &bytes).unwrap();
+            linear(&Workspace::new(Isa::detect()), &[], &matrix, None, &mut []).unwrap();
         }
     }
 

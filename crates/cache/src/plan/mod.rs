@@ -1,4 +1,5 @@
-//! Plans: which head dims of a model become spectral, decided once by calibration and kept in a file.
+//! Plans: what calibration found out about a model once, kept in a file: for `fourier` which head dims become spectral,
+//! for `spectral` how rates are shared out over layers.
 //!
 //! A plan is plain data: it can be read, printed and refused without the model. Using it is a second step.
 
@@ -13,6 +14,7 @@ pub use file::{MAX_PLAN_BYTES, PLAN_VERSION};
 use crate::CacheShape;
 use crate::fourier::Band;
 use crate::fourier::settings;
+use crate::spectral::Shares;
 
 /// The spectral tracks of one key/value head: dims, or rotary pairs for keys in the carrier band; ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +58,8 @@ pub struct PlanOrigin {
     pub rank: String,
 }
 
-/// A plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A plan. It is for one kind of cache: `fourier` if it has no shares, else `spectral`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The model.
@@ -66,8 +68,11 @@ pub struct Plan {
     pub band: Band,
     /// Where it comes from.
     pub origin: PlanOrigin,
-    /// `[L][G]`.
+    /// `[L][G]`; none in a plan for `spectral`.
     pub heads: Vec<Vec<HeadPlan>>,
+    /// How the keys and values of each layer share a rate, for `spectral`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
 }
 
 /// A plan that cannot be used.
@@ -126,6 +131,14 @@ pub enum PlanError {
         /// The cache's.
         asked: Band,
     },
+    /// It was made for another kind of cache.
+    #[error("the plan was made for the `{made_for}` cache, not for `{kind}`")]
+    OtherKind {
+        /// The plan's kind.
+        made_for: &'static str,
+        /// The cache's.
+        kind: &'static str,
+    },
     /// The cache has no use for a plan.
     #[error("a plan was given, but the `{kind}` cache has no use for one")]
     NoUse {
@@ -154,12 +167,38 @@ impl Plan {
         }
     }
 
-    /// Whether it can serve caches of this shape and band.
+    /// The kind of cache that it is for.
+    pub fn kind(&self) -> &'static str {
+        if self.shares.is_some() { "spectral" } else { "fourier" }
+    }
+
+    /// How rates are shared out, if it can serve `spectral` caches of this shape.
     ///
     /// # Errors
-    /// [`PlanError::Shape`] or [`PlanError::Band`] if not.
+    /// [`PlanError::Shape`] or [`PlanError::OtherKind`] if not.
+    pub fn check_shares(&self, shape: &CacheShape) -> Result<&Shares, PlanError> {
+        self.check_lists()?;
+        self.check_shape(shape)?;
+        self.shares.as_ref().ok_or(PlanError::OtherKind { made_for: self.kind(), kind: "spectral" })
+    }
+
+    /// Whether it can serve `fourier` caches of this shape and band.
+    ///
+    /// # Errors
+    /// [`PlanError::Shape`], [`PlanError::Band`] or [`PlanError::OtherKind`] if not.
     pub fn check(&self, shape: &CacheShape, band: Band) -> Result<(), PlanError> {
         self.check_lists()?;
+        self.check_shape(shape)?;
+        if self.shares.is_some() {
+            return Err(PlanError::OtherKind { made_for: self.kind(), kind: "fourier" });
+        }
+        match self.band == band {
+            true => Ok(()),
+            false => Err(PlanError::Band { made_for: self.band.name(), asked: band }),
+        }
+    }
+
+    fn check_shape(&self, shape: &CacheShape) -> Result<(), PlanError> {
         let (ours, theirs) = (
             (shape.layers, shape.kv_heads, shape.head_dim),
             (self.model.layers, self.model.kv_heads, self.model.head_dim),
@@ -168,10 +207,7 @@ impl Plan {
             let sizes = |(l, g, d): (usize, usize, usize)| format!("{l} layers of {g} key/value heads of {d} dims");
             return Err(PlanError::Shape { expected: sizes(ours), got: sizes(theirs) });
         }
-        match self.band == band {
-            true => Ok(()),
-            false => Err(PlanError::Band { made_for: self.band.name(), asked: band }),
-        }
+        Ok(())
     }
 
     /// Whether the lists are those of a model with the plan's own sizes.
@@ -180,6 +216,13 @@ impl Plan {
         let wrong = |expected: String, got: String| Err(PlanError::Shape { expected, got });
         if head_dim == 0 || head_dim % 2 != 0 || head_dim > usize::from(u16::MAX) {
             return wrong("an even number of head dims".into(), head_dim.to_string());
+        }
+        if let Some(shares) = &self.shares {
+            return match shares.check(layers) {
+                Ok(()) if self.heads.is_empty() => Ok(()),
+                Ok(()) => wrong("shares and no lists of dims".into(), "both".into()),
+                Err(got) => wrong(format!("shares of {layers} layers"), got),
+            };
         }
         if self.heads.len() != layers {
             return wrong(format!("{layers} layers"), self.heads.len().to_string());

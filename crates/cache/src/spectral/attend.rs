@@ -5,6 +5,7 @@ use fourier_kv_kernels::coded::{LANES, Tile, rebuild};
 use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::workspace::Scratch;
 
+use super::attend_one::attend_one;
 use super::coded::{Coded, KEYS, ORDERS, VALUES};
 use super::layer::{Layer, Shared};
 use super::stream::Stream;
@@ -24,7 +25,9 @@ pub(super) fn attend(
     workspace: &Workspace,
     out: &mut AttnRows<f32>,
 ) {
-    if let Some(coded) = &layer.coded {
+    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1) {
+        attend_one(coded, layer, shared, queries, workspace, out);
+    } else if let Some(coded) = &layer.coded {
         workspace.with_scratch(|kept| {
             kept.states.reshape(out.count(), out.dim());
             attend_coded(coded, layer, shared, queries, workspace, &mut kept.states);
@@ -105,7 +108,7 @@ pub(super) fn rebuilt(layer: &Layer, shared: &Shared, workspace: &Workspace) -> 
 }
 
 /// `sums = row R^-1`, where the inverse is symmetric.
-fn unweigh(row: &[f32], inverse: &[f32], sums: &mut [f32]) {
+pub(super) fn unweigh(row: &[f32], inverse: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     for (x, inverse) in row.iter().zip(inverse.chunks_exact(sums.len())) {
         sums.iter_mut().zip(inverse).for_each(|(sum, y)| *sum += x * y);
@@ -131,6 +134,7 @@ struct Rebuilder<'a> {
     sink: usize,
     shared: &'a Shared,
     streams: [Stream; 2],
+    by_harmonics: [Vec<u32>; 2],
     cosines: Vec<f32>,
     /// Directions of each tile, as floats.
     directions: [Vec<Vec<f32>>; 2],
@@ -143,7 +147,8 @@ impl<'a> Rebuilder<'a> {
             (0..side.tiles.count()).map(|tile| side.directions(tile)).collect()
         });
         let streams = [KEYS, VALUES].map(|s| Stream::new(&coded.sides[s], ORDERS[s]));
-        Rebuilder { coded, sink, shared, streams, cosines: cosines(coded.block()), directions }
+        let by_harmonics = streams.each_ref().map(Stream::by_harmonics);
+        Rebuilder { coded, sink, shared, streams, by_harmonics, cosines: cosines(coded.block()), directions }
     }
 
     /// Rows `[2][G][16 B][D]`: keys with RoPE, then weighted values. Tokens that are not there are rubbish.
@@ -169,11 +174,10 @@ impl<'a> Rebuilder<'a> {
         let mut values = vec![[0.0; LANES]; stream.bits.len()];
         let codes = self.coded.codes(superblock, s);
         workspace.trellis().decode(workspace.isa(), codes, &stream.bits, &stream.sizes, &mut values);
-        let mut dense = vec![[0.0; LANES]; stream.dense];
-        stream.places.iter().zip(&values).for_each(|(&place, x)| dense[place as usize] = *x);
+        let ordered: Vec<[f32; LANES]> = self.by_harmonics[s].iter().map(|&i| values[i as usize]).collect();
         let (mut first, mut channels) = (0, Vec::new());
         for tile in 0..side.tiles.count() {
-            let (members, count) = (side.tiles.channels(tile), side.kept(tile) * block);
+            let (members, count) = (side.tiles.channels(tile), stream.counts[tile]);
             channels.resize(members.len() * block, [0.0; LANES]);
             let meaning = Tile {
                 directions: &self.directions[s][tile],
@@ -181,7 +185,7 @@ impl<'a> Rebuilder<'a> {
                 present: &stream.present[tile],
                 cosines: &self.cosines,
             };
-            rebuild(workspace.isa(), meaning, &dense[first..first + count], &mut channels);
+            rebuild(workspace.isa(), meaning, &ordered[first..first + count], &mut channels);
             first += count;
             for (&member, tokens) in members.iter().zip(channels.chunks_exact(block)) {
                 let (head, d) = (usize::from(member) / dim, usize::from(member) % dim);

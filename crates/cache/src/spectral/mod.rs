@@ -22,6 +22,7 @@
 //! that were asked for. What is derived from the model's weights alone is the model's, once for all its caches.
 
 mod attend;
+mod attend_one;
 mod coded;
 mod encode;
 mod fit;

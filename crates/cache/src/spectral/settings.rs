@@ -91,7 +91,7 @@ impl Default for SpectralSettings {
             keys: Span::Dims(32),
             values: Span::Heads,
             least_middle: 1024,
-            balance: 1.0,
+            balance: 0.3,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The coefficients of a side in the order in which a block's codes stand in its stream.
 
+use fourier_kv_kernels::coded::Direction;
+
 use super::side::Side;
 
 /// Which coefficients follow on one another.
@@ -24,6 +26,10 @@ pub(super) struct Stream {
     pub(super) dense: usize,
     /// `[tiles][B]`: directions that have a coefficient at a harmonic, ascending.
     pub(super) present: Vec<Vec<Vec<u16>>>,
+    /// `[tiles]`: coefficients of a tile.
+    pub(super) counts: Vec<usize>,
+    /// `[tiles]`: the same coefficients direction by direction.
+    pub(super) directions: Vec<Vec<Direction>>,
 }
 
 impl Stream {
@@ -36,6 +42,8 @@ impl Stream {
             places: Vec::new(),
             dense: 0,
             present: vec![vec![Vec::new(); block]; tiles],
+            counts: vec![0; tiles],
+            directions: vec![Vec::new(); tiles],
         };
         for tile in 0..tiles {
             let rows = side.kept(tile);
@@ -55,7 +63,20 @@ impl Stream {
             self.sizes.push(size);
             self.places.push((self.dense + f * side.kept(tile) + row) as u32);
             self.present[tile][f].push(row as u16);
+            self.counts[tile] += 1;
+            let directions = &mut self.directions[tile];
+            match directions.last_mut() {
+                Some(last) if usize::from(last.row) == row => last.harmonics.push(f as u8),
+                _ => directions.push(Direction { row: row as u16, harmonics: vec![f as u8] }),
+            }
         }
+    }
+
+    /// Where the coefficients stand, tile by tile and harmonic by harmonic.
+    pub(super) fn by_harmonics(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.places.len() as u32).collect();
+        order.sort_unstable_by_key(|&i| self.places[i as usize]);
+        order
     }
 
     /// Words of 32 bits of one block's codes.

@@ -33,12 +33,13 @@ pub(crate) struct SourceArgs {
 pub(crate) struct CacheArgs {
     /// How the past is kept: KIND, or KIND:key=value,...
     ///
-    /// `exact` keeps every token as it is (`exact:bf16`, `exact:f16`, `exact:f32`). `fourier` keeps
-    /// the first tokens and the last ones, and between them a short spectrum along time; its
-    /// settings are band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact and
+    /// `exact` keeps every token as it is (`exact:bf16`, `exact:f16`, `exact:f32`). `spectral` keeps
+    /// the first tokens and the last ones, and all others in as many bits a number as asked for, such
+    /// as `spectral:2` or `spectral:bits=1,window=256`. `fourier` keeps of those between a short
+    /// spectrum along time, of the head dims that allow it; its settings are band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact and
     /// coefficients, for example `fourier:window=256,harmonics=128`. Others to compare with: `int8`,
     /// `int4`, `int3`, `int2`, `q8_0`, `q4_0`, `lowrank`, `streaming`, `snapkv`, `pyramidkv`.
-    #[arg(long, value_name = "KIND", default_value = "fourier")]
+    #[arg(long, value_name = "KIND", default_value = "spectral")]
     pub(crate) cache: String,
 
     /// Plan file made by `calibrate`; without one the cache plans from the prompt itself

@@ -104,14 +104,14 @@ pub(crate) struct CalibrateArgs {
     pub(crate) output: PathBuf,
 
     /// How the past will be kept: KIND, or KIND:key=value,...
-    #[arg(long, value_name = "KIND", default_value = "fourier")]
+    #[arg(long, value_name = "KIND", default_value = "spectral")]
     pub(crate) cache: String,
 
-    /// Tokens of text to look at
-    #[arg(long, value_name = "N", default_value_t = 16_384)]
-    pub(crate) tokens: usize,
+    /// Tokens of text to look at [default: 4096 for spectral, 16384 for fourier]
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<usize>,
 
-    /// Tokens of text to look at together; no more than the model's context
+    /// Tokens of text to look at together, for fourier; no more than the model's context
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub(crate) sequence: usize,
 
@@ -144,10 +144,14 @@ pub(crate) struct EvalArgs {
     #[arg(
         long,
         value_name = "KINDS",
-        default_value = "fourier,int4,int2,snapkv,streaming",
+        default_value = "spectral,fourier,int4,int2,snapkv,streaming",
         help_heading = "Comparison"
     )]
     pub(crate) cache: String,
+
+    /// Plan file that `fourier-kv calibrate` made, for the caches of its kind
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
+    pub(crate) plan: Option<PathBuf>,
 
     /// How many times smaller caches are to be whose size can be chosen, such as 2,4,8
     #[arg(long, value_name = "RATIOS", value_delimiter = ',', help_heading = "Comparison")]

@@ -3,9 +3,11 @@
 mod entries;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use fourier_kv_engine::Engine;
+use fourier_kv_engine::cache::plan::Plan;
+use fourier_kv_engine::{Engine, EngineError};
 use fourier_kv_eval::evaluate::{Evaluated, Evaluation};
 use fourier_kv_eval::report::RunInfo;
 use fourier_kv_eval::runner::EXACT;
@@ -22,11 +24,12 @@ use crate::session::{Ending, Session};
 
 /// Runs what is missing of an evaluation, and writes its report.
 pub(crate) fn evaluate(args: &EvalArgs, session: &Session) -> Result<Ending, Failure> {
-    let request = EvalRequest::new(args)?;
+    let mut request = EvalRequest::new(args)?;
     let mut failures = Vec::new();
     let suite = Suite::open(&request.tasks, &request.suite, &mut failures).map_err(RequestError::from)?;
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
+    give_plan(&mut request, &engine)?;
     let evaluation = Evaluation {
         engine: &engine,
         methods: &request.methods,
@@ -52,6 +55,18 @@ pub(crate) fn evaluate(args: &EvalArgs, session: &Session) -> Result<Ending, Fai
     });
     bar.finish_and_clear();
     tell(&request, evaluated?, session)
+}
+
+/// Hands the plan to the methods that it is for.
+fn give_plan(request: &mut EvalRequest, engine: &Engine) -> Result<(), Failure> {
+    let Some(path) = &request.plan else { return Ok(()) };
+    let plan = Arc::new(Plan::read(path).map_err(EngineError::from)?);
+    let model = engine.model();
+    plan.check_model(model.fingerprint(), &model.config().name).map_err(EngineError::from)?;
+    for method in request.methods.iter_mut().filter(|method| method.kind.name() == plan.kind()) {
+        method.plan = Some(plan.clone());
+    }
+    Ok(())
 }
 
 fn tell(request: &EvalRequest, evaluated: Evaluated, session: &Session) -> Result<Ending, Failure> {
@@ -97,7 +112,7 @@ fn info(request: &EvalRequest, suite: &Suite, pulled: &Pulled, engine: &Engine) 
 /// What a folder's predictions depend on, besides tasks and methods.
 fn settings(request: &EvalRequest, engine: &Engine) -> serde_json::Value {
     let o = &request.suite;
-    json!({
+    let mut settings = json!({
         "model": engine.model().fingerprint(),
         "data": o.data,
         "texts": o.texts,
@@ -109,7 +124,11 @@ fn settings(request: &EvalRequest, engine: &Engine) -> serde_json::Value {
         "prefix": o.prefix,
         "continuation": o.continuation,
         "seed": o.seed,
-    })
+    });
+    if let Some(plan) = request.methods.iter().find_map(|method| method.plan.as_deref()) {
+        settings["plan"] = json!({ "kind": plan.kind(), "text": plan.origin.text_sha256, "tokens": plan.origin.tokens });
+    }
+    settings
 }
 
 /// Today, in UTC.

@@ -134,7 +134,8 @@ fn plan(error: &PlanError) -> String {
         PlanError::Band { made_for, .. } => {
             return format!("use --cache fourier:band={made_for}, or make a plan with the --cache that you use");
         }
-        PlanError::NoUse { .. } => "leave --plan out, or use --cache fourier",
+        PlanError::NoUse { .. } => "leave --plan out, or use --cache spectral or --cache fourier",
+        PlanError::OtherKind { made_for, .. } => return format!("use --cache {made_for}, or leave --plan out"),
         PlanError::Version { .. } => "make the plan again with this version: fourier-kv calibrate",
         _ => "give a file that 'fourier-kv calibrate' made",
     };

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::args::InspectArgs;
 use crate::failure::Failure;
 use crate::loading;
-use crate::plan_shares::PlanShares;
+use crate::plan_shares::PlanContent;
 use crate::requests::InspectRequest;
 use crate::session::Session;
 use facts::ModelFacts;
@@ -36,9 +36,12 @@ struct Report {
 struct PlanFacts {
     path: PathBuf,
     model: String,
-    band: &'static str,
+    cache: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band: Option<&'static str>,
     origin: PlanOrigin,
-    spectral: PlanShares,
+    #[serde(flatten)]
+    content: PlanContent,
 }
 
 /// Looks at the model's files; nothing is computed with it.
@@ -70,7 +73,7 @@ fn sizes(request: &InspectRequest, config: &ModelConfig, plan: Option<&Arc<Plan>
     };
     let sizes = kinds.iter().map(|kind| {
         // The other caches are there to compare with.
-        let plan = plan.filter(|_| kind.takes_plan());
+        let plan = plan.filter(|plan| kind.name() == plan.kind());
         CacheSizes::new(kind, &shape, plan, &contexts)
     });
     Ok(sizes.collect::<Result<_, _>>().map_err(EngineError::from)?)
@@ -91,9 +94,10 @@ impl PlanFacts {
         PlanFacts {
             path,
             model: plan.model.name.clone(),
-            band: plan.band.name(),
+            cache: plan.kind(),
+            band: plan.shares.is_none().then(|| plan.band.name()),
             origin: plan.origin.clone(),
-            spectral: PlanShares::of(plan),
+            content: PlanContent::of(plan),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::facts::{ModelFacts, rope_text};
 use super::sizes::{CacheSizes, Size};
 use super::{PlanFacts, Report};
 use crate::output::megabytes;
+use crate::plan_shares::{PlanContent, PlanShares};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,13 +40,29 @@ fn write_model(f: &mut fmt::Formatter<'_>, facts: &ModelFacts) -> fmt::Result {
 fn write_plan(f: &mut fmt::Formatter<'_>, plan: &PlanFacts) -> fmt::Result {
     let origin = &plan.origin;
     writeln!(f, "\nplan {}", plan.path.display())?;
-    writeln!(f, "  made for    {}, band={}", plan.model, plan.band)?;
+    let band = plan.band.map_or_else(String::new, |band| format!(":band={band}"));
+    writeln!(f, "  made for    {}, --cache {}{band}", plan.model, plan.cache)?;
     writeln!(
         f,
         "  made from   {} tokens in sequences: {}; harmonics {}, rank {}; text {:.12}...",
         origin.tokens, origin.sequences, origin.harmonics, origin.rank, origin.text_sha256
     )?;
-    let all = &plan.spectral;
+    match &plan.content {
+        PlanContent::Spectral(shares) => write_dims(f, shares),
+        PlanContent::Bits(layers) => write_bits(f, layers),
+    }
+}
+
+/// Bits of a number of keys and values, of each layer, at a mean of 2.
+fn write_bits(f: &mut fmt::Formatter<'_>, layers: &[[f64; 2]]) -> fmt::Result {
+    writeln!(f, "  layer  bits of keys  of values, at a mean of 2")?;
+    for (layer, [keys, values]) in layers.iter().enumerate() {
+        writeln!(f, "  {layer:>5} {keys:>13.2} {values:>10.2}")?;
+    }
+    Ok(())
+}
+
+fn write_dims(f: &mut fmt::Formatter<'_>, all: &PlanShares) -> fmt::Result {
     writeln!(f, "  spectral    {} of the key dims, {} of the value dims", percent(all.keys), percent(all.values))?;
     writeln!(f, "  layer   key dims          value dims")?;
     for l in &all.layers {

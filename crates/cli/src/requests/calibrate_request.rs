@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fourier_kv_engine::cache::CacheKind;
-use fourier_kv_engine::cache::fourier::FourierSettings;
+use fourier_kv_engine::{CalibrateOptions, HarmOptions};
 
 use super::run_request::cache_kind;
 use super::{Machine, RequestError};
@@ -20,21 +20,29 @@ pub(crate) struct CalibrateRequest {
     pub(crate) texts: Vec<PathBuf>,
     /// Plan file to write; its folder is there.
     pub(crate) output: PathBuf,
-    /// The cache that the plan is for.
-    pub(crate) settings: FourierSettings,
-    /// Tokens of text to look at; at least 1.
-    pub(crate) tokens: usize,
-    /// Tokens to look at together; at least 1.
-    pub(crate) sequence: usize,
+    /// What is calibrated.
+    pub(crate) work: Work,
     /// What computes.
     pub(crate) machine: Machine,
 }
 
+/// The cache that a plan is for, and how it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Work {
+    /// For `fourier`.
+    Dims(CalibrateOptions),
+    /// For `spectral`.
+    Shares(HarmOptions),
+}
+
+/// Tokens whose predictions show what an error does.
+const CONTINUATION: usize = 256;
+
 impl CalibrateRequest {
     /// Understands what was typed.
     pub(crate) fn new(args: &CalibrateArgs) -> Result<Self, RequestError> {
-        for (option, number) in [("--tokens", args.tokens), ("--sequence", args.sequence)] {
-            if number == 0 {
+        for (option, number) in [("--tokens", args.tokens), ("--sequence", Some(args.sequence))] {
+            if number == Some(0) {
                 return Err(RequestError::OutOfRange { option, expected: "1 or more", got: "0".to_owned() });
             }
         }
@@ -44,18 +52,33 @@ impl CalibrateRequest {
             sources: args.model.sources.clone(),
             texts: text_files(&args.text)?,
             output: args.output.clone(),
-            settings: plannable(&args.cache)?,
-            tokens: args.tokens,
-            sequence: args.sequence,
+            work: work(args)?,
             machine: Machine::new(&args.device)?,
         })
     }
 }
 
-/// The settings of a cache that plans are for.
-fn plannable(cache: &str) -> Result<FourierSettings, RequestError> {
-    match cache_kind(cache)? {
-        CacheKind::Fourier(settings) => Ok(settings),
+fn work(args: &CalibrateArgs) -> Result<Work, RequestError> {
+    match cache_kind(&args.cache)? {
+        CacheKind::Fourier(settings) => {
+            let usual = CalibrateOptions::default();
+            let tokens = args.tokens.unwrap_or(usual.tokens);
+            Ok(Work::Dims(CalibrateOptions { settings, tokens, sequence: args.sequence }))
+        }
+        CacheKind::Spectral(settings) => {
+            let tokens = args.tokens.unwrap_or(4096);
+            let enough = CONTINUATION + settings.sink + settings.window + settings.least_middle;
+            match tokens.checked_sub(CONTINUATION) {
+                Some(left) if tokens >= enough => {
+                    Ok(Work::Shares(HarmOptions { settings, tokens: left, continuation: CONTINUATION }))
+                }
+                _ => Err(RequestError::OutOfRange {
+                    option: "--tokens",
+                    expected: "more tokens than window, least-middle and 256 for the comparison",
+                    got: tokens.to_string(),
+                }),
+            }
+        }
         other => Err(RequestError::NothingToPlan(other.name())),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct EvalRequest {
     pub(crate) sources: SourceArgs,
     /// What is compared.
     pub(crate) methods: Vec<Method>,
+    /// A plan for some of them, which is there.
+    pub(crate) plan: Option<PathBuf>,
     /// When caches compress.
     pub(crate) when: When,
     /// What tasks are made of.
@@ -35,6 +37,7 @@ impl EvalRequest {
     /// Understands what was typed.
     pub(crate) fn new(args: &EvalArgs) -> Result<Self, RequestError> {
         args.text.iter().try_for_each(|file| existing_file("--text", file))?;
+        args.plan.iter().try_for_each(|file| existing_file("--plan", file))?;
         for (option, folder) in [("--data", &args.data), ("--haystack", &args.haystack)] {
             existing_folder(option, folder.as_ref())?;
         }
@@ -49,6 +52,7 @@ impl EvalRequest {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
             methods: methods::parse(&args.cache, &ratios(&args.ratio)?)?,
+            plan: args.plan.clone(),
             when: match args.compress {
                 Compress::AfterContext => When::AfterContext,
                 Compress::AfterPrompt => When::AfterPrompt,

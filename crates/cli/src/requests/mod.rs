@@ -12,7 +12,7 @@ mod run_request;
 mod text;
 
 pub(crate) use {
-    calibrate_request::CalibrateRequest,
+    calibrate_request::{CalibrateRequest, Work},
     device::{Device, Machine, threads},
     error::RequestError,
     eval_request::EvalRequest,

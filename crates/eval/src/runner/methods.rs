@@ -1,5 +1,8 @@
 //! The methods that are compared, as they are named on a command line.
 
+use std::sync::Arc;
+
+use fourier_kv_engine::cache::plan::Plan;
 use fourier_kv_engine::cache::{CacheKind, SettingsError};
 
 /// A cache with its settings.
@@ -11,6 +14,8 @@ pub struct Method {
     pub kind: CacheKind,
     /// The ratio that was asked for.
     pub budget: Option<f64>,
+    /// A plan that it is built with.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// Reads `exact,fourier:band=base,harmonics=64,int4`: a piece that holds a setting and no kind belongs to the one before
@@ -24,7 +29,7 @@ pub fn parse(text: &str, ratios: &[f64]) -> Result<Vec<Method>, SettingsError> {
         let kind: CacheKind = name.parse()?;
         let sized: Vec<Method> = ratios.iter().filter_map(|&ratio| sized(&name, &kind, ratio)).collect();
         match sized.is_empty() {
-            true => methods.push(Method { name, kind, budget: None }),
+            true => methods.push(Method { name, kind, budget: None, plan: None }),
             false => methods.extend(sized),
         }
     }
@@ -41,7 +46,7 @@ pub fn parse(text: &str, ratios: &[f64]) -> Result<Vec<Method>, SettingsError> {
 fn sized(name: &str, kind: &CacheKind, ratio: f64) -> Option<Method> {
     let kind = kind.with_ratio(ratio).filter(|_| !name.contains("ratio=") && !name.contains("tokens="))?;
     let separator = if name.contains(':') { ',' } else { ':' };
-    Some(Method { name: format!("{name}{separator}ratio={ratio}"), kind, budget: Some(ratio) })
+    Some(Method { name: format!("{name}{separator}ratio={ratio}"), kind, budget: Some(ratio), plan: None })
 }
 
 fn pieces(text: &str) -> Vec<String> {

@@ -7,11 +7,17 @@
 //! - **Channels** are the dims of all heads of a layer that are coded together in a **tile** of `n`. A tile has `R <= n`
 //!   **directions**, at right angles up to rounding; a block's **coefficient** `(r, f)` is the part of direction `r` along
 //!   the tile's channels and of harmonic `f` (of an orthonormal DCT-II) along the block's tokens.
-//! - A vector of coefficients is `[16]` with one block a lane; dense coefficients of a tile are `[B][R][16]`.
+//! - A vector of coefficients is `[16]` with one block a lane.
+//! - Attention of one token never writes keys or values: scores come from channels that stay in a core's first cache, a
+//!   tile at a time; outputs are summed up as coefficients, with the harmonics of the weights, and turned back once.
 
+mod outputs;
 mod rebuild;
+mod scores;
 
+pub use outputs::{Direction, Weights, add_outputs};
 pub use rebuild::{Tile, rebuild};
+pub use scores::{Segment, add_scores, exponentials, largest, queries_of_lanes};
 
 use crate::simd::WIDTH;
 

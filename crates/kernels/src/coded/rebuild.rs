@@ -13,22 +13,22 @@ pub struct Tile<'a> {
     pub directions: &'a [f32],
     /// `[n]`, added to every token.
     pub mean: &'a [f32],
-    /// `[B]` lists of the directions that have coefficients at a harmonic, ascending.
+    /// `[B]` lists of the directions that have coefficients at a harmonic.
     pub present: &'a [Vec<u16>],
     /// Orthonormal DCT-II, `[B harmonics][B tokens]`.
     pub cosines: &'a [f32],
 }
 
-/// Channels, `[n][B][16]`, of dense coefficients, `[B][R][16]`; those that are not in the tile's lists are not read.
+/// Channels, `[n][B][16]`, of the coefficients of the tile's lists, harmonic by harmonic.
 ///
-/// `n (B R + B B)` products a block.
+/// `n` products a coefficient, and `n B B / 2` for time.
 ///
 /// # Panics
 /// If lengths do not fit.
 pub fn rebuild(isa: Isa, tile: Tile<'_>, coefficients: &[[f32; WIDTH]], out: &mut [[f32; WIDTH]]) {
     let (n, block) = (tile.mean.len(), tile.present.len());
     assert!(n > 0 && tile.directions.len().is_multiple_of(n), "directions of {n} channels");
-    assert_eq!(coefficients.len(), tile.directions.len() / n * block, "coefficients");
+    assert_eq!(coefficients.len(), tile.present.iter().map(Vec::len).sum::<usize>(), "coefficients");
     assert!(tile.cosines.len() == block * block && out.len() == n * block, "{n} channels of {block} tokens");
     isa.run(Rebuild { tile, coefficients, out });
 }
@@ -46,9 +46,10 @@ impl Operation for Rebuild<'_> {
     fn run<V: Simd>(self) {
         let Rebuild { tile, coefficients, out } = self;
         let (n, block) = (tile.mean.len(), tile.present.len());
-        let rows = tile.directions.len() / n;
+        let mut rest = coefficients;
         for (f, present) in tile.present.iter().enumerate() {
-            let coefficients = &coefficients[f * rows..][..rows];
+            let (coefficients, later) = rest.split_at(present.len());
+            rest = later;
             // A constant is all in the first harmonic, `sqrt(B)` times as large.
             let share = if f == 0 { (block as f32).sqrt() } else { 0.0 };
             for from in (0..n).step_by(RUN) {
@@ -78,34 +79,44 @@ fn channels<V: Simd>(
     for (sum, mean) in sums.iter_mut().zip(&tile.mean[from..]) {
         *sum = V::Floats::splat(share * mean);
     }
-    for &row in present {
-        let x = V::Floats::load(&coefficients[usize::from(row)]);
+    for (&row, x) in present.iter().zip(coefficients) {
         let direction = &tile.directions[usize::from(row) * n + from..(usize::from(row) + 1) * n];
-        for (sum, &u) in sums.iter_mut().zip(direction) {
-            *sum = x.mul_add(V::Floats::splat(u), *sum);
-        }
+        add_all::<V>(V::Floats::load(x), direction, &mut sums);
     }
     sums
 }
 
-/// Harmonics of one channel, `[B][16]`, to tokens, in place.
+/// Harmonics of one channel, `[B][16]`, to tokens, in place. Cosines of even harmonics are the same from both ends of a
+/// block, those of odd ones the other way round: half of the products do.
 #[inline(always)]
 fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
     const MOST: usize = 64;
     let block = channel.len();
     assert!(block <= MOST, "at most {MOST} tokens a block");
+    if block == 1 {
+        return;
+    }
     let mut tokens = [[0.0; WIDTH]; MOST];
-    for from in (0..block).step_by(RUN) {
-        let mut sums = [V::Floats::splat(0.0); RUN];
-        for (x, cosines) in channel.iter().zip(cosines.chunks_exact(block)) {
-            let x = V::Floats::load(x);
-            for (sum, &c) in sums.iter_mut().zip(&cosines[from..]) {
-                *sum = x.mul_add(V::Floats::splat(c), *sum);
-            }
+    for from in (0..block / 2).step_by(RUN) {
+        let mut even = [V::Floats::splat(0.0); RUN];
+        let mut odd = even;
+        for (pair, cosines) in channel.chunks_exact(2).zip(cosines.chunks_exact(2 * block)) {
+            let (x, y) = (V::Floats::load(&pair[0]), V::Floats::load(&pair[1]));
+            add_all::<V>(x, &cosines[from..block], &mut even);
+            add_all::<V>(y, &cosines[block + from..], &mut odd);
         }
-        for (sum, to) in sums.iter().zip(&mut tokens[from..block]) {
-            sum.store(to);
+        for i in 0..RUN.min(block / 2 - from) {
+            even[i].add(odd[i]).store(&mut tokens[from + i]);
+            even[i].sub(odd[i]).store(&mut tokens[block - 1 - from - i]);
         }
     }
     channel.copy_from_slice(&tokens[..block]);
+}
+
+/// `sums[i] += x c[i]`.
+#[inline(always)]
+fn add_all<V: Simd>(x: V::Floats, c: &[f32], sums: &mut [V::Floats; RUN]) {
+    for (sum, &c) in sums.iter_mut().zip(c) {
+        *sum = x.mul_add(V::Floats::splat(c), *sum);
+    }
 }
