@@ -10,6 +10,7 @@
 
 mod demo;
 mod fuzz;
+mod kernels;
 mod long_text;
 mod options;
 mod references;

@@ -29,7 +29,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Failed> {
 }
 
 /// The Python of a virtual environment that has what the references need.
-fn environment(root: &Path) -> Result<PathBuf, Failed> {
+pub(crate) fn environment(root: &Path) -> Result<PathBuf, Failed> {
     let folder = target(root).join("venv");
     let python = folder.join("bin/python");
     if !works(Command::new(&python).arg("--version")) {
@@ -37,7 +37,12 @@ fn environment(root: &Path) -> Result<PathBuf, Failed> {
         let system = system.ok_or_else(|| Failed("the references need python3, which was not found".into()))?;
         step(in_folder(Command::new(system), root).args(["-m", "venv", "--clear"]).arg(&folder))?;
     }
-    let mut install = in_folder(Command::new(&python), root);
-    step(install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]))?;
+    install(root, &python, REQUIREMENTS)?;
     Ok(python)
+}
+
+/// Installs what a file of requirements lists.
+pub(crate) fn install(root: &Path, python: &Path, requirements: &str) -> Result<(), Failed> {
+    let mut install = in_folder(Command::new(python), root);
+    step(install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::steps::{Failed, cargo, in_folder, run as step, say, target};
-use crate::{fuzz, references};
+use crate::{fuzz, kernels, references};
 
 /// Runs it all; the first failure ends it.
 pub(crate) fn run(root: &Path) -> Result<(), Failed> {
@@ -18,6 +18,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failed> {
     step(in_folder(Command::new(program), root).args(["pull", "smollm2"]))?;
     step(cargo(root).args(["test", "--workspace"]))?;
     references::check(root)?;
+    kernels::check(root)?;
     fuzz::run(root)?;
     say("\nall tests passed");
     Ok(())

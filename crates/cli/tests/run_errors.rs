@@ -22,7 +22,7 @@ fn wrong_usage_is_status_two() {
         (&["why", "--cache", "fourier:harmonics=99999999999"], "got `99999999999`"),
         (&["why", "--plan", "no/such.plan"], "--plan: there is no file no/such.plan"),
         (&["why", "--raw", "--system", "be kind"], "--system has no effect"),
-        (&["why", "--device", "cuda"], "computes on the CPU only"),
+        (&["why", "--device", "cuda"], "--device cuda"),
         (&["why", "--cpu", "sse"], "--cpu expects auto, scalar, avx2 or avx512; got 'sse'"),
         (&["why", "--threads", "0"], "--threads expects 1 to 4096"),
     ];

@@ -24,6 +24,9 @@ pub(super) const VALUES: usize = 1;
 /// The order of streams, keys and values.
 pub(super) const ORDERS: [Order; 2] = [Order::Harmonics, Order::Directions];
 
+/// Writes weighted rows, in the order of tiles, of new tokens: `(first, count, side, out)`.
+pub(super) type NewRows<'a> = dyn Fn(usize, usize, usize, &mut Vec<f32>) + Sync + 'a;
+
 /// Codes of blocks, and what they mean.
 #[derive(Clone, Debug)]
 pub(super) struct Coded {
@@ -100,12 +103,7 @@ impl Coded {
 
     /// Codes whole blocks. `rows(first, count, side, out)` writes weighted rows, in the order of tiles, of `count` of the
     /// new tokens from `first` on.
-    pub(super) fn push(
-        &mut self,
-        blocks: usize,
-        workspace: &Workspace,
-        rows: &(dyn Fn(usize, usize, usize, &mut Vec<f32>) + Sync),
-    ) {
+    pub(super) fn push(&mut self, blocks: usize, workspace: &Workspace, rows: &NewRows<'_>) {
         self.make_room(blocks);
         let block = self.block();
         let streams = [KEYS, VALUES].map(|s| Stream::new(&self.sides[s], ORDERS[s]));

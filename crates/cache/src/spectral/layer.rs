@@ -36,6 +36,15 @@ impl Shared {
     }
 }
 
+/// What rows are weighed with.
+#[derive(Clone, Copy)]
+struct Weighing<'a> {
+    shared: &'a Shared,
+    /// Of keys.
+    weights: &'a [f32],
+    workspace: &'a Workspace,
+}
+
 /// One layer's past.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -94,7 +103,8 @@ impl Layer {
             let first = coded.tokens();
             let (tiles, weights) = ([KEYS, VALUES].map(|s| coded.sides[s].tiles.clone()), coded.key_weights.clone());
             coded.push(count / spare, workspace, &|from, count, side, out| {
-                self.weighted(from..from + count, first, side, &weights, shared, workspace, out);
+                let with = Weighing { shared, weights: &weights, workspace };
+                self.weighted((from..from + count, first), side, &with, out);
                 to_tile_order(&tiles[side], out);
             });
             self.coded = Some(coded);
@@ -112,7 +122,8 @@ impl Layer {
             let mut rows = Vec::new();
             for from in sampled(count, settings.block) {
                 let mut block = Vec::new();
-                self.weighted(from..from + settings.block, 0, side, &weights, shared, workspace, &mut block);
+                let with = Weighing { shared, weights: &weights, workspace };
+                self.weighted((from..from + settings.block, 0), side, &with, &mut block);
                 rows.extend_from_slice(&block);
             }
             to_tile_order(&tiles, &mut rows);
@@ -132,16 +143,8 @@ impl Layer {
 
     /// Weighted rows of tokens of the tails, `[n][C]` in the order of channels; the tails begin `first` tokens after the
     /// sink.
-    fn weighted(
-        &self,
-        tokens: Range<usize>,
-        first: usize,
-        side: usize,
-        weights: &[f32],
-        shared: &Shared,
-        workspace: &Workspace,
-        out: &mut Vec<f32>,
-    ) {
+    fn weighted(&self, (tokens, first): (Range<usize>, usize), side: usize, with: &Weighing<'_>, out: &mut Vec<f32>) {
+        let Weighing { shared, weights, workspace } = *with;
         let shape = shared.shape();
         out.resize(tokens.len() * weights.len(), 0.0);
         workspace.with_scratch(|scratch| {

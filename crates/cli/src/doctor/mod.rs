@@ -76,9 +76,9 @@ fn python(environment: &Environment) -> Python {
 }
 
 fn choices(graphics: &graphics::Graphics, team: &Team) -> Vec<Choice> {
-    let device_reason = match graphics.nvidia_driver {
-        true => "this version computes on the CPU only, so the GPU here is left alone",
-        false => "this version computes on the CPU only",
+    let device_reason = match graphics.nvidia_driver || !graphics.gpus.is_empty() {
+        true => "models compute on the CPU only in this version, so the GPU here is left alone",
+        false => "models compute on the CPU only in this version",
     };
     let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };
     vec![

@@ -111,11 +111,31 @@ impl Report {
     }
 
     fn write_graphics(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = match self.graphics.nvidia_driver {
-            true => "an NVIDIA driver is loaded",
-            false => "no NVIDIA driver found",
+        let graphics = &self.graphics;
+        let found = match (&graphics.problem, graphics.nvidia_driver) {
+            (Some(problem), _) => problem,
+            (None, true) => "an NVIDIA driver is loaded",
+            (None, false) => "no NVIDIA driver found",
         };
-        writeln!(f, "GPU         none used: this version computes on the CPU only ({found})")
+        let built = if graphics.built { "models compute on the CPU" } else { "this program computes on the CPU only" };
+        match graphics.gpus.as_slice() {
+            [] => writeln!(f, "GPU         none used: {built} ({found})"),
+            gpus => {
+                let compiler = graphics.compiler.as_deref().unwrap_or_default();
+                writeln!(f, "GPU         none used: {built}; kernels would be compiled by {compiler}")?;
+                gpus.iter().try_for_each(|gpu| {
+                    writeln!(
+                        f,
+                        "  {}, compute capability {}, {} multiprocessors, {}, {} free",
+                        gpu.name,
+                        gpu.capability,
+                        gpu.multiprocessors,
+                        megabytes(gpu.memory_bytes),
+                        megabytes(gpu.free_bytes)
+                    )
+                })
+            }
+        }
     }
 
     fn write_models(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -45,7 +45,12 @@ fn request(error: &RequestError) -> String {
         RequestError::Task(_) => "'fourier-kv eval --help' lists the tasks",
         RequestError::NothingToPlan(_) => "leave --cache out, or use --cache spectral or --cache fourier",
         RequestError::NoEffect { option, .. } => return format!("leave {option} out"),
-        RequestError::DeviceNotBuilt(_) => "leave --device out, or use --device cpu",
+        #[cfg(not(feature = "cuda"))]
+        RequestError::DeviceNotBuilt(_) => "leave --device out, or build with --features cuda",
+        #[cfg(feature = "cuda")]
+        RequestError::Gpu { .. } => "'fourier-kv doctor' shows which GPUs there are; leave --device out for the CPU",
+        #[cfg(feature = "cuda")]
+        RequestError::GpuModels { .. } => "leave --device out, or use --device cpu",
         RequestError::UnknownDevice(_) => "use --device cpu",
         RequestError::NoSuchInstructions(_) => {
             "leave --cpu out to take the best that this machine has; 'fourier-kv doctor' shows what that is"

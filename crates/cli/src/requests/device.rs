@@ -31,13 +31,37 @@ impl Machine {
     pub(super) fn new(args: &DeviceArgs) -> Result<Self, RequestError> {
         let device = match args.device.as_str() {
             "cpu" => Device::Cpu,
-            other if other == "cuda" || other.starts_with("cuda:") => {
-                return Err(RequestError::DeviceNotBuilt(other.to_owned()));
-            }
-            other => return Err(RequestError::UnknownDevice(other.to_owned())),
+            other => match gpu_number(other) {
+                Some(number) => return Err(gpu(other, number)),
+                None => return Err(RequestError::UnknownDevice(other.to_owned())),
+            },
         };
         Ok(Self { device, isa: instructions(&args.cpu, &Isa::available())?, threads: threads(args.threads)? })
     }
+}
+
+/// The number in `cuda:N`; 0 for `cuda` alone; `None` for anything else.
+fn gpu_number(asked: &str) -> Option<usize> {
+    match asked.strip_prefix("cuda")? {
+        "" => Some(0),
+        number => number.strip_prefix(':')?.parse().ok(),
+    }
+}
+
+/// Why a GPU cannot be computed on.
+#[cfg(feature = "cuda")]
+fn gpu(asked: &str, number: usize) -> RequestError {
+    let asked = asked.to_owned();
+    match fourier_kv_cuda::device::look(number) {
+        Ok(info) => RequestError::GpuModels { asked, name: info.name },
+        Err(source) => RequestError::Gpu { asked, source },
+    }
+}
+
+/// Why a GPU cannot be computed on.
+#[cfg(not(feature = "cuda"))]
+fn gpu(asked: &str, _: usize) -> RequestError {
+    RequestError::DeviceNotBuilt(asked.to_owned())
 }
 
 /// The best of the instruction sets `available`, slowest first, that `--cpu` allows.
@@ -79,9 +103,13 @@ mod tests {
     fn only_the_cpu_computes() {
         assert_eq!(machine("cpu", Some(3)).unwrap(), Machine { device: Device::Cpu, isa: Isa::detect(), threads: 3 });
         assert!(machine("cpu", None).unwrap().threads >= 1);
-        assert!(matches!(machine("cuda", None), Err(RequestError::DeviceNotBuilt(_))));
-        assert!(matches!(machine("cuda:1", None), Err(RequestError::DeviceNotBuilt(_))));
-        assert!(matches!(machine("tpu", None), Err(RequestError::UnknownDevice(_))));
+        for gpu in ["cuda", "cuda:1"] {
+            let refused = machine(gpu, None).unwrap_err().to_string();
+            assert!(refused.contains(&format!("--device {gpu}")), "{refused}");
+        }
+        for wrong in ["tpu", "cuda:", "cuda:x", "cuda:-1", "cudas", "CUDA"] {
+            assert!(matches!(machine(wrong, None), Err(RequestError::UnknownDevice(_))), "{wrong}");
+        }
     }
 
     #[test]

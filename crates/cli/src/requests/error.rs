@@ -26,11 +26,30 @@ pub(crate) enum RequestError {
         /// What is in its way.
         without: &'static str,
     },
-    /// A device that this version cannot compute on.
-    #[error("this version computes on the CPU only; --device {0} is not in it")]
+    /// A device that this program was built without.
+    #[cfg(not(feature = "cuda"))]
+    #[error("this program computes on the CPU only: it was built without the feature cuda, which --device {0} needs")]
     DeviceNotBuilt(String),
+    /// A GPU that cannot be used.
+    #[cfg(feature = "cuda")]
+    #[error("--device {asked}: {source}")]
+    Gpu {
+        /// What was typed.
+        asked: String,
+        /// Why not.
+        source: fourier_kv_cuda::CudaError,
+    },
+    /// A GPU that is there, for models that cannot run on it.
+    #[cfg(feature = "cuda")]
+    #[error("--device {asked}: {name} is there, but this version runs attention kernels on it and no whole models yet")]
+    GpuModels {
+        /// What was typed.
+        asked: String,
+        /// The GPU.
+        name: String,
+    },
     /// A word that names no device.
-    #[error("--device expects cpu; got '{0}'")]
+    #[error("--device expects cpu, cuda, or cuda:N; got '{0}'")]
     UnknownDevice(String),
     /// Instructions that this processor lacks.
     #[error("this machine cannot compute with --cpu {0}: its processor, or its system, lacks the instructions")]

@@ -1,0 +1,84 @@
+//! Numbers in a GPU's memory.
+
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DeviceRepr};
+
+use crate::CudaError;
+use crate::error::While;
+
+/// `len` numbers in a GPU's memory.
+#[derive(Debug)]
+pub struct Buffer<T> {
+    slice: CudaSlice<T>,
+    stream: Arc<CudaStream>,
+}
+
+impl<T: DeviceRepr> Buffer<T> {
+    pub(crate) fn uninitialised(stream: &Arc<CudaStream>, len: usize) -> Result<Self, CudaError> {
+        // No buffer is empty: kernels get addresses.
+        // SAFETY: kernels and `read` treat what is in it as numbers, of which every pattern of bits is one.
+        let slice = unsafe { stream.alloc::<T>(len.max(1)) };
+        let slice = match slice {
+            Err(error) if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let (free, total) = stream.context().mem_get_info().during("asking the GPU")?;
+                return Err(CudaError::Memory { asked: len.saturating_mul(size_of::<T>()), free, total });
+            }
+            other => other.during("allocating")?,
+        };
+        Ok(Buffer { slice, stream: Arc::clone(stream) })
+    }
+
+    /// Copies `numbers` to its beginning.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if there are more than it holds.
+    pub fn write(&mut self, numbers: &[T]) -> Result<(), CudaError> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        self.check("a buffer", numbers.len())?;
+        self.stream.memcpy_htod(numbers, &mut self.slice).during("copying to the GPU")
+    }
+
+    /// All of it, once everything before is done.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn read(&self) -> Result<Vec<T>, CudaError>
+    where
+        T: Clone + Default,
+    {
+        self.stream.clone_dtoh(&self.slice).during("copying from the GPU")
+    }
+
+    /// The numbers of a range of it, once everything before is done.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if it holds fewer.
+    pub fn read_range(&self, range: std::ops::Range<usize>) -> Result<Vec<T>, CudaError>
+    where
+        T: Clone + Default,
+    {
+        self.check("a buffer", range.end)?;
+        self.stream.clone_dtoh(&self.slice.slice(range)).during("copying from the GPU")
+    }
+
+    /// Numbers it holds.
+    #[allow(clippy::len_without_is_empty)] // none is empty
+    pub fn len(&self) -> usize {
+        self.slice.len()
+    }
+
+    /// Refuses fewer than `expected` numbers.
+    pub(crate) fn check(&self, what: &'static str, expected: usize) -> Result<(), CudaError> {
+        let got = self.len();
+        if got < expected { Err(CudaError::Length { what, expected, got }) } else { Ok(()) }
+    }
+
+    /// Where it begins, as kernels need it; it stays there as long as it exists.
+    pub fn address(&self) -> u64 {
+        self.slice.device_ptr(&self.stream).0
+    }
+}
