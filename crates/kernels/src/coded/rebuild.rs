@@ -81,7 +81,7 @@ fn channels<V: Simd>(
     }
     for (&row, x) in present.iter().zip(coefficients) {
         let direction = &tile.directions[usize::from(row) * n + from..(usize::from(row) + 1) * n];
-        add_all::<V>(V::Floats::load(x), direction, &mut sums);
+        add_all::<V>(V::Floats::load(x), &run_of(direction), &mut sums);
     }
     sums
 }
@@ -102,8 +102,8 @@ fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
         let mut odd = even;
         for (pair, cosines) in channel.chunks_exact(2).zip(cosines.chunks_exact(2 * block)) {
             let (x, y) = (V::Floats::load(&pair[0]), V::Floats::load(&pair[1]));
-            add_all::<V>(x, &cosines[from..block], &mut even);
-            add_all::<V>(y, &cosines[block + from..], &mut odd);
+            add_all::<V>(x, &run_of(&cosines[from..block]), &mut even);
+            add_all::<V>(y, &run_of(&cosines[block + from..]), &mut odd);
         }
         for i in 0..RUN.min(block / 2 - from) {
             even[i].add(odd[i]).store(&mut tokens[from + i]);
@@ -113,10 +113,19 @@ fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
     channel.copy_from_slice(&tokens[..block]);
 }
 
+/// The first numbers of a run, with zeros after a short one: a fixed count keeps sums in registers.
+#[inline(always)]
+fn run_of(x: &[f32]) -> [f32; RUN] {
+    match x.first_chunk() {
+        Some(run) => *run,
+        None => std::array::from_fn(|i| x.get(i).copied().unwrap_or(0.0)),
+    }
+}
+
 /// `sums[i] += x c[i]`.
 #[inline(always)]
-fn add_all<V: Simd>(x: V::Floats, c: &[f32], sums: &mut [V::Floats; RUN]) {
-    for (sum, &c) in sums.iter_mut().zip(c) {
-        *sum = x.mul_add(V::Floats::splat(c), *sum);
+fn add_all<V: Simd>(x: V::Floats, c: &[f32; RUN], sums: &mut [V::Floats; RUN]) {
+    for i in 0..RUN {
+        sums[i] = x.mul_add(V::Floats::splat(c[i]), sums[i]);
     }
 }
