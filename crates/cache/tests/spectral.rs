@@ -87,7 +87,7 @@ fn mean_square(tape: &Tape, cache: &SpectralCache, side: usize, tokens: std::ops
     sum / truth.len() as f64
 }
 
-/// More bits, less error: six decibels a bit, by and large, where both sides get as many.
+/// More bits, less error: six decibels a bit, by and large, where both sides get as many and all value dims matter alike.
 #[test]
 fn errors_fall_with_bits() {
     let (tape, ws) = (Tape::new(shape(), "rates"), workspace());
@@ -95,7 +95,7 @@ fn errors_fall_with_bits() {
     let even = Arc::new(Shares { rates: even.to_vec(), bits: even.map(|bits| vec![[bits; 2]; 2]).to_vec() });
     let errors = |bits: f64| -> [f64; 2] {
         let settings = settings(&format!("{bits},window=10,least-middle=40"));
-        let mut cache = SpectralCache::new(settings, context(&shape()), Some(even.clone()));
+        let mut cache = SpectralCache::new(settings, CacheContext::uniform(shape()), Some(even.clone()));
         tape.prompt(&mut cache, &ws, 3000, 512);
         [0, 1].map(|side| mean_square(&tape, &cache, side, 10..2900))
     };

@@ -35,6 +35,35 @@ fn a_plan_is_made_of_a_folder_and_can_be_used() {
     }
 }
 
+/// A plan for `spectral` says how bits are shared out, and moves them.
+#[test]
+fn bits_are_shared_out_by_a_plan() {
+    const SMALL: &str = "spectral:3,window=10,least-middle=20";
+    let place = Place::gguf(&RandomModel::llama());
+    let text = place.write("text.txt", TEXT.repeat(12));
+    let plan = place.path("a.plan");
+    let words = ["--text", &text, "-o", &plan, "--cache", SMALL, "--tokens", "330"];
+    let report = place.json("calibrate", &words);
+    assert_eq!((&report["cache"], &report["origin"]["tokens"]), (&"spectral".into(), &330.into()));
+    let bits: Vec<f64> = report["bits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|layer| layer.as_array().unwrap().clone())
+        .map(|b| b.as_f64().unwrap())
+        .collect();
+    assert!(bits.len() == 4 && (bits.iter().sum::<f64>() - 8.0).abs() < 1e-6, "two layers, two bits: {bits:?}");
+    let prompt = TEXT.repeat(4);
+    let run = |cache: &str| place.json("run", &["--cache", cache, "--plan", &plan, &prompt, "--max-tokens", "2"]);
+    assert!(run(SMALL)["cache"]["bytes_by_kind"]["codes"].as_u64().unwrap() > 0);
+    place.fails(
+        "run",
+        &["--cache", "fourier", "--plan", &plan, &prompt],
+        1,
+        "the plan was made for the `spectral` cache",
+    );
+}
+
 #[test]
 fn a_plan_that_is_there_is_replaced_and_the_same_text_makes_the_same() {
     let place = Place::gguf(&RandomModel::llama());
@@ -73,8 +102,11 @@ fn what_makes_no_plan_leaves_no_file() {
     place.fails("calibrate", &with("--cpu", "fast"), 2, "--cpu expects auto, scalar, avx2 or avx512; got 'fast'");
     place.fails("calibrate", &with("--cache", "exact"), 2, "the exact cache has nothing to plan");
     place.fails("calibrate", &with("--sequence", "0"), 2, "--sequence expects 1 or more");
-    // The default cache needs longer sequences than this model can read.
-    place.fails("calibrate", &with("--sequence", "200"), 1, "expected sequences of at least 2048 tokens");
+    let fourier = ["--text", &text, "-o", &plan, "--cache", "fourier", "--sequence", "200"];
+    // With its usual settings it needs longer sequences than this model can read.
+    place.fails("calibrate", &fourier, 1, "expected sequences of at least 2048 tokens");
+    place.fails("calibrate", &with("--threads", "1"), 1, "expected a text of at least 4096 tokens");
+    place.fails("calibrate", &with("--tokens", "2000"), 2, "--tokens expects more tokens than window");
     place.fails("calibrate", &options("no/such.txt", &plan), 2, "--text: there is no file no/such.txt");
     place.fails("calibrate", &options(&text, "no/such/folder/a.plan"), 2, "the missing folder no/such/folder");
     assert_eq!(place.names(), ["binary.txt", "m.gguf", "short.txt", "text.txt"]);

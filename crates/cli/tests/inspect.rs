@@ -80,7 +80,10 @@ fn a_plan_is_described_by_layer() {
     // Of 8 dims 80 % are 6, in each of 2 heads.
     assert_eq!((&layers[0]["key_dims"], &layers[0]["value_dims"]), (&json!(12), &json!(12)));
     let text = stdout(&place.run("inspect", &["--plan", &plan]));
-    assert!(text.contains("made for    random llama, band=base") && text.contains("layer   key dims"), "{text}");
+    assert!(
+        text.contains("made for    random llama, --cache fourier:band=base") && text.contains("layer   key dims"),
+        "{text}"
+    );
 }
 
 #[test]
