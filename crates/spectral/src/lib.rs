@@ -29,7 +29,6 @@ pub mod oracle;
 pub mod period;
 pub mod streaming;
 pub mod trellis;
-pub mod water;
 
 /// A number type that signals are computed in: `f32` in use, `f64` in oracles.
 pub trait Real: realfft::FftNum + num_traits::Float + num_traits::FromPrimitive + Default {
