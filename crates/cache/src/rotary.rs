@@ -63,6 +63,11 @@ impl Rotary {
         self.table[position * self.frequencies.len() + pair]
     }
 
+    /// All of them, `[positions][D/2]`.
+    pub(crate) fn turns(&self) -> &[(f32, f32)] {
+        &self.table
+    }
+
     /// The same of sixteen positions, `step` apart from 0 on.
     pub(crate) fn vectors(&self, pair: usize, step: usize) -> [[f32; 16]; 2] {
         let at = |i: usize| self.angle(i * step, pair);

@@ -53,7 +53,7 @@ fn many_settings_and_lengths() {
         "lowrank:ratio=900,residual=64",
         "spectral",
         "spectral:4,window=40,least-middle=50",
-        "spectral:1,window=1,sink=0,least-middle=1,block=1,keys=heads,values=head",
+        "spectral:1,window=1,sink=0,least-middle=1,block=2,keys=heads,values=head",
         "spectral:0.5,window=70,least-middle=7,block=64,keys=2",
     ];
     for kind in kinds {

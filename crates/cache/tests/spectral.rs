@@ -39,7 +39,7 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
         "3,window=30,least-middle=40,keys=2,values=2",
         "1,window=30,least-middle=40,keys=heads,values=head",
         "4,window=30,least-middle=40,keys=head,values=4,block=4",
-        "2,window=30,least-middle=40,block=1",
+        "2,window=30,least-middle=40,block=2",
         "2,window=30,least-middle=40,block=64,sink=9",
     ] {
         let mut cache = SpectralCache::new(settings(text), context(&shape()), None);

@@ -2,11 +2,12 @@
 
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::parts::Chunks;
+use fourier_kv_kernels::trellis::PairLayout;
 
 use super::encode::Encoder;
 use super::settings::{Span, SpectralSettings};
 use super::side::Side;
-use super::stream::{Order, Stream};
+use super::stream::{Order, Stream, for_pairs};
 use super::tiles::Tiles;
 use crate::bytes::{CacheBytes, held};
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
@@ -170,5 +171,11 @@ impl Coded {
 
 /// Words of a block's keys and of its values.
 fn words(sides: &[Side; 2]) -> [usize; 2] {
-    [KEYS, VALUES].map(|s| Stream::new(&sides[s], ORDERS[s]).words())
+    [KEYS, VALUES].map(|s| {
+        let mut layout = PairLayout::default();
+        for_pairs(&sides[s], ORDERS[s], |both| {
+            layout.push(both.bits, both.sizes, 0);
+        });
+        layout.words().iter().sum()
+    })
 }

@@ -1,7 +1,7 @@
 //! From weighted rows to codes.
 
 use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::trellis::{Coefficients, EncodeScratch};
+use fourier_kv_kernels::trellis::{Coefficients, EncodeScratch, split};
 
 use super::fit::columns;
 use super::side::Side;
@@ -36,11 +36,17 @@ impl<'a> Encoder<'a> {
         let dense = self.coefficients(rows, workspace);
         let mut values = vec![[0.0; LANES]; self.stream.bits.len()];
         for ((values, &place), &size) in values.iter_mut().zip(&self.stream.places).zip(&self.stream.sizes) {
+            if size <= 0.0 {
+                continue;
+            }
             let inverse = 1.0 / size;
             values.iter_mut().zip(&dense[place as usize]).for_each(|(value, x)| *value = x * inverse);
         }
         let coefficients = Coefficients { values: &values, bits: &self.stream.bits, weights: &self.weights };
-        workspace.trellis().encode(workspace.isa(), coefficients, words, &mut EncodeScratch::default());
+        let bits: usize = self.stream.bits.iter().map(|&k| usize::from(k)).sum();
+        let mut stream = vec![[0; LANES]; bits.div_ceil(32)];
+        workspace.trellis().encode(workspace.isa(), coefficients, &mut stream, &mut EncodeScratch::default());
+        split(&stream, &self.stream.bits, words);
     }
 
     /// Dense coefficients of all tiles.

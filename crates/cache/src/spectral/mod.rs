@@ -34,6 +34,7 @@ mod shares;
 mod side;
 mod size;
 mod stream;
+mod tables;
 mod tiles;
 mod time;
 mod weighting;

@@ -18,7 +18,7 @@ pub struct SpectralSettings {
     pub sink: usize,
     /// Last tokens that stay exact, `W`; up to a block more while they wait to be coded together.
     pub window: usize,
-    /// Tokens a block, `B`: 1, 2, 4, 8, 16, 32 or 64.
+    /// Tokens a block, `B`: 2, 4, 8, 16, 32 or 64.
     pub block: usize,
     /// Key channels that are transformed together.
     pub keys: Span,
@@ -148,10 +148,10 @@ fn real(key: &'static str, value: &str, range: std::ops::RangeInclusive<f64>) ->
 }
 
 fn block(value: &str) -> Result<usize, SettingsError> {
-    number("block", value, 1)?.checked_next_power_of_two().filter(|b| *b <= 64 && b.to_string() == value).ok_or_else(
+    number("block", value, 2)?.checked_next_power_of_two().filter(|b| *b <= 64 && b.to_string() == value).ok_or_else(
         || SettingsError::Value {
             key: "block",
-            expected: "1, 2, 4, 8, 16, 32 or 64".to_owned(),
+            expected: "2, 4, 8, 16, 32 or 64".to_owned(),
             got: value.to_owned(),
         },
     )

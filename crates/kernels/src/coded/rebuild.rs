@@ -89,12 +89,15 @@ fn channels<V: Simd>(
 /// Harmonics of one channel, `[B][16]`, to tokens, in place. Cosines of even harmonics are the same from both ends of a
 /// block, those of odd ones the other way round: half of the products do.
 #[inline(always)]
-fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
+pub(super) fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
     const MOST: usize = 64;
     let block = channel.len();
     assert!(block <= MOST, "at most {MOST} tokens a block");
     if block == 1 {
         return;
+    }
+    if let (Ok(channel), Some(cosines)) = (<&mut [_; 16]>::try_from(&mut *channel), cosines.first_chunk()) {
+        return sixteen_to_tokens::<V>(cosines, channel);
     }
     let mut tokens = [[0.0; WIDTH]; MOST];
     for from in (0..block / 2).step_by(RUN) {
@@ -111,6 +114,50 @@ fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
         }
     }
     channel.copy_from_slice(&tokens[..block]);
+}
+
+/// The same of sixteen tokens, where what holds for odd and even harmonics is used again and again: 86 products instead of
+/// 128.
+#[inline(always)]
+fn sixteen_to_tokens<V: Simd>(cosines: &[f32; 256], channel: &mut [[f32; WIDTH]; 16]) {
+    let zero = V::Floats::splat(0.0);
+    let mut two = [zero; 2];
+    let mut four = [zero; 4];
+    let mut eight = [zero; 8];
+    let mut tokens = [zero; 8];
+    // Harmonics whose number is an odd multiple of `step`, at half as many tokens as the step before has.
+    products::<V, 1, 8>(cosines, channel, &mut two[..1]);
+    let constant = V::Floats::load(&channel[0]).mul(V::Floats::splat(cosines[0]));
+    two = [constant.add(two[0]), constant.sub(two[0])];
+    products::<V, 2, 4>(cosines, channel, &mut four[..2]);
+    four = [two[0].add(four[0]), two[1].add(four[1]), two[1].sub(four[1]), two[0].sub(four[0])];
+    products::<V, 4, 2>(cosines, channel, &mut eight[..4]);
+    for i in 0..4 {
+        (eight[i], eight[7 - i]) = (four[i].add(eight[i]), four[i].sub(eight[i]));
+    }
+    products::<V, 8, 1>(cosines, channel, &mut tokens);
+    for i in 0..8 {
+        eight[i].add(tokens[i]).store(&mut channel[i]);
+        eight[i].sub(tokens[i]).store(&mut channel[15 - i]);
+    }
+}
+
+/// What `N` harmonics, the odd multiples of `STEP`, give at the first `N` tokens.
+#[inline(always)]
+fn products<V: Simd, const N: usize, const STEP: usize>(
+    cosines: &[f32; 256],
+    channel: &[[f32; WIDTH]; 16],
+    sums: &mut [V::Floats],
+) {
+    let mut all = [V::Floats::splat(0.0); N];
+    for i in 0..N {
+        let f = (2 * i + 1) * STEP;
+        let x = V::Floats::load(&channel[f]);
+        for t in 0..N {
+            all[t] = x.mul_add(V::Floats::splat(cosines[16 * f + t]), all[t]);
+        }
+    }
+    sums.copy_from_slice(&all);
 }
 
 /// The first numbers of a run, with zeros after a short one: a fixed count keeps sums in registers.
