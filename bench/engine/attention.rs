@@ -25,7 +25,9 @@ const TILE: usize = 512;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [contexts, heads, kv_heads, dim, threads, kinds @ ..] = args.as_slice() else {
-        return Err("expected contexts with commas between, query heads, key/value heads, head dims, threads, caches".into());
+        return Err(
+            "expected contexts with commas between, query heads, key/value heads, head dims, threads, caches".into()
+        );
     };
     let (heads, kv_heads, dim) = (heads.parse()?, kv_heads.parse()?, dim.parse()?);
     let workspace = Workspace::with_team(Isa::detect(), Team::new(threads.parse()?)?);
@@ -127,7 +129,10 @@ fn filled(
         for first in (0..context).step_by(TILE) {
             let tokens = TILE.min(context - first);
             let tile = |x: &[f32]| -> Vec<f32> {
-                x.chunks_exact(context * dim).flat_map(|head| &head[first * dim..(first + tokens) * dim]).copied().collect()
+                x.chunks_exact(context * dim)
+                    .flat_map(|head| &head[first * dim..(first + tokens) * dim])
+                    .copied()
+                    .collect()
             };
             let (q, k, v) = (&queries[..heads * tokens * dim], tile(&keys), tile(&values));
             cache.append(layer, KvRows { q, k: &k, v: &v, tokens }, workspace)?;

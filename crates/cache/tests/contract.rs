@@ -240,7 +240,10 @@ fn several_tokens_after_the_prompt_equal_one_by_one() {
         let out = tape.step(many.as_mut(), &ws, 1, 240, 249);
         for (j, one_row) in last.iter().enumerate() {
             let got: Vec<f32> = (0..6).flat_map(|h| out[(h * 9 + j) * 8..][..8].to_vec()).collect();
-            assert!(difference(&got, &wide(one_row)) < 1e-5, "{name}, token {j}");
+            // One token's weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic.
+            let allowed = if name.starts_with("spectral") { 1e-3 } else { 1e-5 };
+            let found = difference(&got, &wide(one_row));
+            assert!(found < allowed, "{name}, token {j}: {found}");
         }
     }
 }

@@ -69,7 +69,8 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
                 })
                 .collect();
             let one = one.finish().to_vec();
-            assert!(difference(&one, &expected) < 1e-4, "{text}: {}", difference(&one, &expected));
+            // Weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic.
+            assert!(difference(&one, &expected) < 1e-3, "{text}: {}", difference(&one, &expected));
             assert!(difference(&two, &expected) < 1e-4, "{text}: {}", difference(&two, &expected));
         }
     }

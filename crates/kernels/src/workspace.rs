@@ -119,8 +119,7 @@ impl Workspace {
         // One for each thread, and one for what the caller keeps while its tasks run.
         let mut pool = locked(&self.pool);
         level(&mut pool, self.team.threads() + 1, Scratch::default, Scratch::buffers);
-        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| scratch.coded.floats.each_mut());
-        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| [&mut scratch.coded.integers]);
+        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| scratch.coded.vectors.each_mut());
         #[cfg(target_arch = "x86_64")]
         level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| [&mut scratch.bytes]);
     }

@@ -1,15 +1,15 @@
 //! Attention of one token over the coded tokens of a layer, in place: keys are rebuilt a tile at a time in working memory
 //! that stays in a core's caches, values not at all.
 //!
-//! Two superblocks at a time, so that what is the same for all blocks is read half as often.
+//! Keys of two superblocks at a time, and values of four, so that what is the same for all blocks is read less often.
 
 use fourier_kv_kernels::attention::state::{AttnRows, AttnRowsMut};
 use fourier_kv_kernels::coded::{
-    CodedScratch, KeyTile, LANES, Segment, SideTables, ValueTile, WeightSpectra, add_outputs, add_scores, exponentials,
-    key_channels, largest, queries_of_lanes, weight_spectra,
+    CodedScratch, KeyTile, LANES, Segment, SideTables, TOGETHER, TWO, ValueTile, WeightSpectra, add_outputs,
+    add_scores, exponentials, key_channels, largest, padded, queries_of_lanes, weight_spectra,
 };
 use fourier_kv_kernels::isa::Operation;
-use fourier_kv_kernels::simd::Simd;
+use fourier_kv_kernels::simd::{Line, Simd};
 use fourier_kv_kernels::trellis::PairWords;
 
 use super::attend::unweigh;
@@ -17,14 +17,7 @@ use super::coded::{Coded, KEYS, VALUES};
 use super::layer::{Layer, Shared};
 use super::tables;
 use super::time::cosines;
-use crate::rotary::Way;
 use crate::{QueryRows, Workspace};
-
-/// Superblocks a task. Pieces depend on how many tokens are held, not on how many threads there are: so do the sums'
-/// roundings.
-const PIECE: usize = 4;
-/// Superblocks that are read together.
-const TOGETHER: usize = 2;
 
 /// A vector, one block a lane.
 type Vector = [f32; LANES];
@@ -39,13 +32,14 @@ pub(super) fn attend_one(
     out: &mut AttnRows<f32>,
 ) {
     let shape = shared.shape();
-    let pieces = coded.superblocks().div_ceil(PIECE);
+    // Pieces depend on how many tokens are held, not on how many threads there are: so do the sums' roundings.
+    let pieces = coded.superblocks().div_ceil(TOGETHER);
     workspace.with_scratch(|kept| {
-        let CodedScratch { tables, floats: [lanes, ..], singles: [scaled, rows, _], .. } = &mut kept.coded;
+        let CodedScratch { tables, vectors: [lanes, ..], singles: [scaled, rows, _], .. } = &mut kept.coded;
         tables::fill(&coded.sides, tables);
         scaled_queries(coded, shared, queries, &tables[KEYS], scaled);
-        lanes.clear();
-        lanes.extend((0..shape.head_dim / 2).flat_map(|pair| shared.rotary.vectors(pair, coded.block())));
+        let lanes = Line::floats_mut(Line::some(lanes, shape.head_dim)).as_chunks_mut().0;
+        lanes.iter_mut().enumerate().for_each(|(pair, to)| *to = shared.rotary.vectors(pair, coded.block()));
         let attention = Attention {
             coded,
             layer,
@@ -53,7 +47,7 @@ pub(super) fn attend_one(
             workspace,
             tables,
             queries: scaled,
-            lanes: lanes.as_chunks().0,
+            lanes,
             cosines: &cosines(coded.block()),
         };
         let stride = attention.stride();
@@ -61,13 +55,7 @@ pub(super) fn attend_one(
         kept.states.reshape(pieces * shape.heads, stride);
         let runs = kept.states.all().runs(shape.heads, shape.heads);
         workspace.team().for_parts(runs, |_, (piece, _, mut states)| {
-            let first = piece * PIECE;
-            let last = (first + PIECE).min(coded.superblocks());
-            workspace.with_scratch(|scratch| {
-                for first in (first..last).step_by(TOGETHER) {
-                    attention.superblocks(first, TOGETHER.min(last - first), &mut scratch.coded, &mut states);
-                }
-            });
+            workspace.with_scratch(|scratch| attention.piece(piece * TOGETHER, &mut scratch.coded, &mut states));
         });
         let mut parts = kept.states.all();
         attention.turn_back(&mut parts, rows, out);
@@ -119,60 +107,53 @@ impl Attention<'_> {
         (0..tile).filter(|&t| head(t) == head(tile)).map(|t| side.kept(t)).sum()
     }
 
-    /// Attention over `count` superblocks, 1 or 2, from `first` on.
-    fn superblocks(
-        &self,
-        first: usize,
-        count: usize,
-        scratch: &mut CodedScratch,
-        states: &mut AttnRowsMut<'_, f32>,
-    ) {
+    /// Attention over up to four superblocks from `first` on.
+    fn piece(&self, first: usize, scratch: &mut CodedScratch, states: &mut AttnRowsMut<'_, f32>) {
         let (heads, dim, block) = (self.shared.shape().heads, self.shared.shape().head_dim, self.coded.block());
-        let CodedScratch { floats: [_, queries, channels, scores], integers, singles: [_, turned, steps], .. } = scratch;
-        queries.resize(count * heads * dim, [0.0; LANES]);
-        for (s, queries) in queries.chunks_exact_mut(heads * dim).enumerate() {
-            self.queries_at(first + s, turned, queries);
+        let CodedScratch { vectors: [_, queries, channels, scores, spectra], singles: [_, turned, steps], .. } =
+            scratch;
+        let scores = Line::floats_mut(Line::some(scores, TOGETHER * heads * block));
+        scores.fill([0.0; LANES]);
+        let last = self.coded.superblocks().min(first + TOGETHER);
+        self.turned(first, last, turned);
+        for from in (first..last).step_by(TWO) {
+            let turned = &turned[(from - first) * heads * dim..];
+            self.add_scores((from, last), turned, [queries, channels], &mut scores[(from - first) * block..]);
         }
-        scores.clear();
-        scores.resize(count * heads * block, [0.0; LANES]);
-        self.add_scores(first, count, queries, channels, scores);
-        self.weigh(first, count, scores, states);
-        integers.resize(scores.len() / 2, [0; LANES]);
+        self.weigh(first, scores, states);
+        let spectra = Line::integers_mut(Line::some(spectra, scores.len() / 2));
         steps.resize(heads, 0.0);
-        weight_spectra(self.workspace.isa(), scores, self.cosines, integers, steps);
-        self.add_values(first, count, WeightSpectra { spectra: integers, steps }, states);
+        weight_spectra(self.workspace.isa(), scores, self.cosines, spectra, steps);
+        self.add_values(first, spectra, steps, states);
     }
 
-    /// Queries as they meet the lanes of a superblock, `[H][D][16]`.
-    fn queries_at(&self, superblock: usize, turned: &mut Vec<f32>, out: &mut [Vector]) {
-        let dim = self.shared.shape().head_dim;
-        let first = self.layer.sink_len() + superblock * LANES * self.coded.block();
-        turned.clear();
-        turned.extend_from_slice(self.queries);
-        self.shared.rotary.turn_all(turned, first, Way::Back);
-        for (query, vectors) in turned.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-            queries_of_lanes(self.workspace.isa(), query, self.lanes, vectors);
-        }
+    /// Queries turned back to the first tokens of superblocks, `[superblocks][H][D]`.
+    fn turned(&self, first: usize, last: usize, out: &mut Vec<f32>) {
+        let superblock = LANES * self.coded.block();
+        let positions = (self.layer.sink_len() + first * superblock, superblock, last - first);
+        self.shared.rotary.turned_back(self.workspace.isa(), self.queries, positions, out);
     }
 
-    /// The words of one side.
-    fn words(&self, superblock: usize, side: usize) -> PairWords<'_> {
-        PairWords::new(self.coded.codes(superblock, side), self.tables[side].trellis_words)
+    /// The words of superblocks from `first` on, of the last one again where there are not as many.
+    fn words<const S: usize>(&self, first: usize, side: usize) -> [PairWords<'_>; S] {
+        let last = self.coded.superblocks() - 1;
+        std::array::from_fn(|s| {
+            PairWords::new(self.coded.codes((first + s).min(last), side), self.tables[side].trellis_words)
+        })
     }
 
-    /// Scores, `[H][count][B][16]`, of queries `[count][H][D][16]`.
+    /// Scores, `[H][4][B][16]`, of two superblocks from `first` on, or one if it is the `last`'s, with their queries.
     fn add_scores(
         &self,
-        first: usize,
-        count: usize,
-        queries: &[Vector],
-        channels: &mut Vec<Vector>,
+        (first, last): (usize, usize),
+        turned: &[f32],
+        [queries, channels]: [&mut Vec<Line>; 2],
         scores: &mut [Vector],
     ) {
         let (shape, block, isa) = (self.shared.shape(), self.coded.block(), self.workspace.isa());
         let (dim, group, levels) = (shape.head_dim, shape.group(), self.workspace.trellis().pairs());
         let (side, tables) = (&self.coded.sides[KEYS], &self.tables[KEYS]);
-        let words = [self.words(first, KEYS), self.words(first + count - 1, KEYS)];
+        let words = self.words(first, KEYS);
         for tile in 0..side.tiles.count() {
             let members = side.tiles.channels(tile);
             let meaning = KeyTile {
@@ -182,23 +163,30 @@ impl Attention<'_> {
                 mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
                 cosines: self.cosines,
             };
-            channels.resize(count * members.len() * block, [0.0; LANES]);
-            key_channels(isa, meaning, &words[..count], levels, channels);
-            let (from, segment) = segment_of(members, dim);
-            for (at, channels) in channels.chunks_exact(segment * block).enumerate() {
-                let (s, members) = (at * segment / members.len(), &members[at * segment % members.len()..]);
-                let head = usize::from(members[0]) / dim * group;
-                let queries = &queries[(s * shape.heads + head) * dim..][..group * dim];
-                let segment = Segment { channels, queries, turns: self.shared.rotary.turns(), dim, first: from };
-                add_scores(isa, segment, block, &mut scores[(head * count + s) * block..], count * block);
+            let channels = Line::floats_mut(Line::some(channels, TWO * padded(members.len()) * block));
+            key_channels(isa, meaning, words, levels, channels);
+            let (first_pair, dims) = segment_of(members, dim);
+            let queries = Line::floats_mut(Line::some(queries, group * dims));
+            let superblocks = channels.chunks_exact(channels.len() / TWO).take(last - first).enumerate();
+            for (s, channels) in superblocks {
+                for (at, members) in members.chunks_exact(dims).enumerate() {
+                    let head = usize::from(members[0]) / dim * group;
+                    let turned = &turned[(s * shape.heads + head) * dim..][..group * dim];
+                    queries_of_lanes(isa, turned, &self.lanes[first_pair..first_pair + dims / 2], first_pair, queries);
+                    let turns = self.shared.rotary.turns();
+                    let (from, pairs) = (at * dims, dims / 2);
+                    let segment = Segment { channels, from, pairs, queries, turns, dim, first: first_pair };
+                    let scores = &mut scores[(head * TOGETHER + s) * block..];
+                    add_scores(isa, segment, block, scores, TOGETHER * block);
+                }
             }
         }
     }
 
     /// Scores become weights, those of blocks that are not there nothing.
-    fn weigh(&self, first: usize, count: usize, scores: &mut [Vector], states: &mut AttnRowsMut<'_, f32>) {
+    fn weigh(&self, first: usize, scores: &mut [Vector], states: &mut AttnRowsMut<'_, f32>) {
         let (block, isa) = (self.coded.block(), self.workspace.isa());
-        for (head, scores) in scores.chunks_exact_mut(count * block).enumerate() {
+        for (head, scores) in scores.chunks_exact_mut(TOGETHER * block).enumerate() {
             for (s, scores) in scores.chunks_exact_mut(block).enumerate() {
                 let there = self.coded.tokens_of(first + s) / block;
                 if there < LANES {
@@ -211,10 +199,9 @@ impl Attention<'_> {
     }
 
     /// Adds weighted values as coefficients.
-    fn add_values(&self, first: usize, count: usize, weights: WeightSpectra<'_>, states: &mut AttnRowsMut<'_, f32>) {
+    fn add_values(&self, first: usize, spectra: &[[i32; LANES]], steps: &[f32], states: &mut AttnRowsMut<'_, f32>) {
         let (side, tables) = (&self.coded.sides[VALUES], &self.tables[VALUES]);
-        let (stride, a_head) = (states.dim(), weights.spectra.len() / weights.steps.len());
-        let words = [self.words(first, VALUES), self.words(first + count - 1, VALUES)];
+        let (stride, words) = (states.dim(), self.words(first, VALUES));
         for tile in 0..side.tiles.count() {
             let heads = self.query_heads(tile);
             let [from, to] = [tables.tiles[tile], tables.tiles[tile + 1]];
@@ -227,12 +214,9 @@ impl Attention<'_> {
                     directions: &tables.directions[from[0] as usize..to[0] as usize],
                     step: tables.steps[tile],
                 },
-                &words[..count],
+                words,
                 self.workspace.trellis().pairs(),
-                WeightSpectra {
-                    spectra: &weights.spectra[heads.start * a_head..heads.end * a_head],
-                    steps: &weights.steps[heads.clone()],
-                },
+                WeightSpectra { spectra, steps, heads: (heads.start, heads.end) },
                 (&mut states.outputs()[heads.start * stride + place..heads.end * stride], stride),
             );
         }

@@ -175,7 +175,11 @@ impl Layer {
         let shares = share(sides);
         Some([KEYS, VALUES].map(|s| {
             let numbers = sides[s].mean.len() * sides[s].block();
-            SideStatistics { share: shares[s].clone(), numbers, error: sides[s].expected_error(ORDERS[s]) / numbers as f64 }
+            SideStatistics {
+                share: shares[s].clone(),
+                numbers,
+                error: sides[s].expected_error(ORDERS[s]) / numbers as f64,
+            }
         }))
     }
 

@@ -149,11 +149,7 @@ fn real(key: &'static str, value: &str, range: std::ops::RangeInclusive<f64>) ->
 
 fn block(value: &str) -> Result<usize, SettingsError> {
     number("block", value, 2)?.checked_next_power_of_two().filter(|b| *b <= 64 && b.to_string() == value).ok_or_else(
-        || SettingsError::Value {
-            key: "block",
-            expected: "2, 4, 8, 16, 32 or 64".to_owned(),
-            got: value.to_owned(),
-        },
+        || SettingsError::Value { key: "block", expected: "2, 4, 8, 16, 32 or 64".to_owned(), got: value.to_owned() },
     )
 }
 

@@ -92,9 +92,8 @@ impl CodeTables {
 /// The code of the root mean square of two sizes, in whole steps of a sixteenth of an octave below the larger.
 pub(super) fn pair_code(codes: [u8; 2]) -> u8 {
     /// By how much larger one is than the other, `8 (1 - log2(1 + 2^(-d / 8)))` to the nearest; 8 from 36 on.
-    const BELOW: [u8; 36] = [
-        0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-    ];
+    const BELOW: [u8; 36] =
+        [0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
     let [less, more] = [codes[0].min(codes[1]), codes[0].max(codes[1])];
     more.saturating_sub(BELOW.get(usize::from(more - less)).copied().unwrap_or(8))
 }

@@ -18,11 +18,11 @@ mod rebuild;
 mod scores;
 mod scratch;
 
-pub use keys::{KeyTile, key_channels, padded};
-pub use outputs::{Direction, ValueTile, WeightSpectra, add_outputs, weight_spectra};
+pub use keys::{KeyTile, RUN, TWO, key_channels, padded};
+pub use outputs::{Direction, TOGETHER, ValueTile, WeightSpectra, add_outputs, weight_spectra};
 pub use rebuild::{Tile, rebuild};
-pub use scratch::{CodedScratch, SideTables};
 pub use scores::{Segment, add_scores, exponentials, largest, queries_of_lanes};
+pub use scratch::{CodedScratch, SideTables};
 
 use crate::simd::WIDTH;
 

@@ -1,11 +1,13 @@
 //! Outputs as coefficients, of one token: values are never rebuilt.
 
 use crate::isa::{Isa, Operation};
-use crate::simd::{Lanes, Simd, WIDTH};
+use crate::simd::{Aligned, Lanes, Simd, WIDTH};
 use crate::trellis::{Pair, PairLevels, PairReader, PairWords};
 
 /// Harmonics of a block at most.
 const MOST_HARMONICS: usize = 64;
+/// Superblocks whose outputs are summed up together.
+pub const TOGETHER: usize = 4;
 
 /// A direction of a tile of values and its coefficients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Direction {
     pub pairs: u16,
 }
 
-/// The codes of a tile of values, of one or two superblocks.
+/// The codes of a tile of values.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueTile<'a> {
     /// All pairs of the side, direction by direction, tile by tile: two neighbouring harmonics of a direction. A pair's
@@ -33,35 +35,40 @@ pub struct ValueTile<'a> {
 /// Spectra of attention weights as integers.
 #[derive(Clone, Copy, Debug)]
 pub struct WeightSpectra<'a> {
-    /// `[H][S][B/2][16]`: two neighbouring harmonics in the halves of an integer.
+    /// `[4][B/2][H][16]`: two neighbouring harmonics in the halves of an integer.
     pub spectra: &'a [[i32; WIDTH]],
     /// `[H]`: what the integers are in.
     pub steps: &'a [f32],
+    /// The heads that are meant, of all `H`.
+    pub heads: (usize, usize),
 }
 
-/// Spectra of weights, `[H][S][B][16]`, as integers, `[H][S][B/2][16]`, and what those are in, `[H]`: fractions of the largest,
+/// Spectra of weights, `[H][4][B][16]`, which they replace, as integers, `[4][B/2][H][16]`, and what those are in, `[H]`: fractions of the largest,
 /// so large that sums of products with values' integers do not overflow. `cosines` are an orthonormal DCT-II,
 /// `[B harmonics][B tokens]`.
 ///
-/// `B` products a weight.
+/// `B / 2` products a weight.
 ///
 /// # Panics
 /// If lengths do not fit.
 pub fn weight_spectra(
     isa: Isa,
-    weights: &[[f32; WIDTH]],
+    weights: &mut [[f32; WIDTH]],
     cosines: &[f32],
     spectra: &mut [[i32; WIDTH]],
     steps: &mut [f32],
 ) {
     let block = cosines.len().isqrt();
     assert!(block.is_multiple_of(2) && block <= MOST_HARMONICS, "an even number of tokens a block, at most 64");
-    assert!(2 * spectra.len() == weights.len() && weights.len().is_multiple_of(steps.len() * block), "weights of heads");
+    assert!(
+        2 * spectra.len() == weights.len() && weights.len().is_multiple_of(steps.len() * block),
+        "weights of heads"
+    );
     isa.run(Spectra { weights, cosines, spectra, steps });
 }
 
 struct Spectra<'a> {
-    weights: &'a [[f32; WIDTH]],
+    weights: &'a mut [[f32; WIDTH]],
     cosines: &'a [f32],
     spectra: &'a mut [[i32; WIDTH]],
     steps: &'a mut [f32],
@@ -74,35 +81,46 @@ impl Operation for Spectra<'_> {
     fn run<V: Simd>(self) {
         let Spectra { weights, cosines, spectra, steps } = self;
         let (block, a_head) = (cosines.len().isqrt(), weights.len() / steps.len());
-        // Both halves of a sum of products of every harmonic, of two superblocks, stay below 2^31.
-        let most = (1 << 15) / block as i32 - 1;
-        let heads = weights.chunks_exact(a_head).zip(spectra.chunks_exact_mut(a_head / 2));
-        for ((weights, spectra), step) in heads.zip(steps) {
-            // A harmonic is at most sqrt(B) times the largest weight.
-            let largest = weights.iter().fold(V::Floats::splat(0.0), |most, x| V::Floats::load(x).max(most)).largest();
-            *step = largest * (block as f32).sqrt() / most as f32;
-            let scale = if *step > 0.0 { 1.0 / *step } else { 0.0 };
-            for (weights, spectra) in weights.chunks_exact(block).zip(spectra.chunks_exact_mut(block / 2)) {
-                for (cosines, out) in cosines.chunks_exact(2 * block).zip(spectra) {
-                    let (first, second) = cosines.split_at(block);
-                    let of = |cosines| V::to_integers(harmonic::<V>(cosines, weights).mul(V::Floats::splat(scale)));
-                    let low = V::and(of(first), V::integers(0xFFFF));
-                    V::store_integers(V::or(low, V::shift_left::<16>(of(second))), out);
-                }
+        // A sum of products of every harmonic of all superblocks stays below 2^31.
+        let most = (1 << 16) / (TOGETHER * block) as i32 - 1;
+        let heads = steps.len();
+        for (head, (weights, step)) in weights.chunks_exact_mut(a_head).zip(steps).enumerate() {
+            let mut largest = V::Floats::splat(0.0);
+            for weights in weights.chunks_exact_mut(block) {
+                largest = to_harmonics::<V>(cosines, weights).max(largest);
+            }
+            *step = largest.largest() / most as f32;
+            let scale = V::Floats::splat(if *step > 0.0 { 1.0 / *step } else { 0.0 });
+            for (i, pair) in weights.as_chunks::<2>().0.iter().enumerate() {
+                let [first, second] = pair.each_ref().map(|x| V::to_integers(V::Floats::load(x).mul(scale)));
+                let both = V::or(V::and(first, V::integers(0xFFFF)), V::shift_left::<16>(second));
+                V::store_integers(both, &mut spectra[i * heads + head]);
             }
         }
     }
 }
 
+/// Tokens of a block, `[B][16]`, to harmonics, in place; returns the largest sizes. Cosines of even harmonics are the same
+/// from both ends of a block, those of odd ones the other way round: half of the products do.
 #[inline(always)]
-fn harmonic<V: Simd>(cosines: &[f32], tokens: &[[f32; WIDTH]]) -> V::Floats {
-    let mut sums = [V::Floats::splat(0.0); 2];
-    for (x, c) in tokens.chunks_exact(2).zip(cosines.chunks_exact(2)) {
-        for i in 0..2 {
-            sums[i] = V::Floats::load(&x[i]).mul_add(V::Floats::splat(c[i]), sums[i]);
-        }
+fn to_harmonics<V: Simd>(cosines: &[f32], block: &mut [[f32; WIDTH]]) -> V::Floats {
+    let half = block.len() / 2;
+    let mut folded = [[[0.0; WIDTH]; MOST_HARMONICS / 2]; 2];
+    for t in 0..half {
+        let (x, y) = (V::Floats::load(&block[t]), V::Floats::load(&block[2 * half - 1 - t]));
+        x.add(y).store(&mut folded[0][t]);
+        x.sub(y).store(&mut folded[1][t]);
     }
-    sums[0].add(sums[1])
+    let mut largest = V::Floats::splat(0.0);
+    for (f, (cosines, to)) in cosines.chunks_exact(2 * half).zip(block).enumerate() {
+        let mut sum = V::Floats::splat(0.0);
+        for (x, &c) in folded[f % 2][..half].iter().zip(cosines) {
+            sum = V::Floats::load(x).mul_add(V::Floats::splat(c), sum);
+        }
+        largest = largest.max(sum).max(V::Floats::splat(0.0).sub(sum));
+        sum.store(to);
+    }
+    largest
 }
 
 /// Adds sums of weighted values, as coefficients of directions, to `out`, `[H][stride]`: the product of a spectrum of
@@ -111,56 +129,54 @@ fn harmonic<V: Simd>(cosines: &[f32], tokens: &[[f32; WIDTH]]) -> V::Floats {
 /// `H` products a coefficient.
 ///
 /// # Panics
-/// If lengths do not fit, or there are not one or two superblocks.
+/// If lengths do not fit.
 pub fn add_outputs(
     isa: Isa,
     tile: ValueTile<'_>,
-    words: &[PairWords<'_>],
+    words: [PairWords<'_>; TOGETHER],
     levels: &PairLevels,
     weights: WeightSpectra<'_>,
     (out, stride): (&mut [f32], usize),
 ) {
-    let heads = weights.steps.len();
+    let heads = weights.heads.1 - weights.heads.0;
     let last = tile.directions.iter().map(|d| usize::from(d.row)).max().unwrap_or(0);
     assert!(heads > 0 && last < stride && out.len() > (heads - 1) * stride + last, "outputs of {heads} heads");
-    assert!(weights.spectra.len().is_multiple_of(heads * words.len()), "spectra of {heads} heads");
-    match *words {
-        [one] => isa.run_integers(Outputs { tile, words: [one], levels, weights, out, stride }),
-        [one, other] => isa.run_integers(Outputs { tile, words: [one, other], levels, weights, out, stride }),
-        _ => panic!("expected one or two superblocks, got {}", words.len()),
-    }
+    assert!(weights.heads.1 <= weights.steps.len(), "steps of {} heads", weights.heads.1);
+    assert!(weights.spectra.len().is_multiple_of(weights.steps.len() * TOGETHER), "spectra of all heads");
+    isa.run_integers(Outputs { tile, words, levels, weights, out, stride });
 }
 
-struct Outputs<'a, const S: usize> {
+struct Outputs<'a> {
     tile: ValueTile<'a>,
-    words: [PairWords<'a>; S],
+    words: [PairWords<'a>; TOGETHER],
     levels: &'a PairLevels,
     weights: WeightSpectra<'a>,
     out: &'a mut [f32],
     stride: usize,
 }
 
-impl<const S: usize> Operation for Outputs<'_, S> {
+impl Operation for Outputs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Simd>(self) {
         let Outputs { tile, words, levels, weights, out, stride } = self;
-        let mut reader = PairReader::<V, S>::new(words, levels, tile.first);
-        let mut values = [[[0; WIDTH]; S]; MOST_HARMONICS / 2];
-        let (heads, mut next) = (weights.steps.len(), tile.first);
+        let mut reader = PairReader::<V, TOGETHER>::new(words, levels, tile.first);
+        let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; TOGETHER]);
+        let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
+        let mut next = tile.first;
         for direction in tile.directions {
             let pairs = &tile.pairs[next..next + usize::from(direction.pairs)];
             next += pairs.len();
-            for (pair, values) in pairs.iter().zip(&mut values) {
-                let both = reader.read(pair);
-                for s in 0..S {
-                    V::store_integers(both[s], &mut values[s]);
+            for (i, pair) in pairs.iter().enumerate().take(MOST_HARMONICS / 2) {
+                let all = reader.read(pair);
+                for s in 0..TOGETHER {
+                    V::store_integers(all[s], &mut values.0[s][i]);
                 }
             }
             let mut first = 0;
             while first < heads {
-                let of = Some { pairs, values: &values, weights, first };
+                let of = Some { pairs, values: &values.0, weights, first: from + first };
                 let (sums, count) = match heads - first {
                     1 => (of.heads::<V, 1>(), 1),
                     2 => (of.heads::<V, 2>(), 2),
@@ -170,7 +186,7 @@ impl<const S: usize> Operation for Outputs<'_, S> {
                     _ => (of.heads::<V, 12>(), 12),
                 };
                 for (head, sum) in (first..).zip(sums).take(count) {
-                    out[head * stride + usize::from(direction.row)] += sum * (weights.steps[head] * tile.step);
+                    out[head * stride + usize::from(direction.row)] += sum * (weights.steps[from + head] * tile.step);
                 }
                 first += count;
             }
@@ -179,25 +195,26 @@ impl<const S: usize> Operation for Outputs<'_, S> {
 }
 
 /// The pairs of a direction and the heads that meet them.
-struct Some<'a, const S: usize> {
+struct Some<'a> {
     pairs: &'a [Pair],
-    values: &'a [[[i32; WIDTH]; S]; MOST_HARMONICS / 2],
+    values: &'a [[[i32; WIDTH]; MOST_HARMONICS / 2]; TOGETHER],
     weights: WeightSpectra<'a>,
     first: usize,
 }
 
-impl<const S: usize> Some<'_, S> {
+impl Some<'_> {
     /// Sums of products of `R` heads.
     #[inline(always)]
     fn heads<V: Simd, const R: usize>(&self) -> [f32; WIDTH] {
-        let a_head = self.weights.spectra.len() / self.weights.steps.len();
-        let spectra = &self.weights.spectra[self.first * a_head..(self.first + R) * a_head];
+        let heads = self.weights.steps.len();
+        let a_superblock = self.weights.spectra.len() / TOGETHER;
         let mut sums = [V::integers(0); R];
-        for (pair, values) in self.pairs.iter().zip(self.values) {
-            for s in 0..S {
-                let at = s * (a_head / S) + usize::from(pair.place);
+        for (values, spectra) in self.values.iter().zip(self.weights.spectra.chunks_exact(a_superblock)) {
+            for (pair, value) in self.pairs.iter().zip(values) {
+                let at = usize::from(pair.place) * heads + self.first;
+                let spectra: &[[i32; WIDTH]; R] = spectra[at..].first_chunk().expect("heads of a harmonic");
                 for r in 0..R {
-                    sums[r] = V::dot_vectors(sums[r], &spectra[r * a_head + at], &values[s]);
+                    sums[r] = V::dot_vectors(sums[r], value, &spectra[r]);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Scores of one token's queries against a superblock.
 
+use super::keys::{RUN, padded};
 use crate::isa::{Isa, Operation};
 use crate::simd::{Lanes, Simd, WIDTH};
 
@@ -11,9 +12,13 @@ const TOKENS: usize = 2;
 /// Rotary pairs of one key/value head, rebuilt before RoPE, and the queries that meet them.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// `[2 P][B][16]`: the first dims of `P` pairs, then the second ones.
+    /// `[C/8][B][8][16]`: channels of a tile as [`super::key_channels`] gives them.
     pub channels: &'a [[f32; WIDTH]],
-    /// `[H][D][16]`: queries of the head's group as [`queries_of_lanes`] gives them.
+    /// The first channel that is meant: the first dims of `P` pairs stand there, then the second ones.
+    pub from: usize,
+    /// `P`.
+    pub pairs: usize,
+    /// `[P][H][2][16]`: queries of the head's group as [`queries_of_lanes`] gives them.
     pub queries: &'a [[f32; WIDTH]],
     /// `[B][D/2]`: cosine and sine of the angle that a pair has turned by at a token of its block.
     pub turns: &'a [(f32, f32)],
@@ -23,20 +28,32 @@ pub struct Segment<'a> {
     pub first: usize,
 }
 
-/// Queries as they meet blocks as if each began at position 0: a query of
-/// one head, `[D]`, already turned back to the superblock's first token, becomes `[D][16]`, by the angles of the lanes' first
-/// tokens, `[D/2][16]` cosines and sines.
+/// Queries as they meet blocks as if each began at position 0: `P` pairs of queries, `[H][D]`, already turned back to the
+/// superblock's first token, become `[P][H][2][16]`, by the angles of the lanes' first tokens, `[P][16]` cosines and sines. The
+/// first of the pairs is dims `first` and `first + D/2`.
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn queries_of_lanes(isa: Isa, query: &[f32], lanes: &[[[f32; WIDTH]; 2]], out: &mut [[f32; WIDTH]]) {
-    assert!(query.len() == 2 * lanes.len() && out.len() == query.len(), "a query of {} pairs", lanes.len());
-    isa.run(Queries { query, lanes, out });
+pub fn queries_of_lanes(
+    isa: Isa,
+    queries: &[f32],
+    lanes: &[[[f32; WIDTH]; 2]],
+    first: usize,
+    out: &mut [[f32; WIDTH]],
+) {
+    let heads = out.len() / (2 * lanes.len());
+    assert!(
+        out.len() == 2 * heads * lanes.len() && queries.len().is_multiple_of(2 * heads),
+        "queries of {heads} heads"
+    );
+    assert!(first + lanes.len() <= queries.len() / heads / 2, "{} pairs", lanes.len());
+    isa.run(Queries { queries, lanes, first, out });
 }
 
 struct Queries<'a> {
-    query: &'a [f32],
+    queries: &'a [f32],
     lanes: &'a [[[f32; WIDTH]; 2]],
+    first: usize,
     out: &'a mut [[f32; WIDTH]],
 }
 
@@ -45,13 +62,17 @@ impl Operation for Queries<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let half = self.lanes.len();
-        for (i, [cos, sin]) in self.lanes.iter().enumerate() {
+        let heads = self.out.len() / (2 * self.lanes.len());
+        let dim = self.queries.len() / heads;
+        let out = self.out.as_chunks_mut::<2>().0.chunks_exact_mut(heads);
+        for ((i, [cos, sin]), out) in (self.first..).zip(self.lanes).zip(out) {
             let (cos, sin) = (V::Floats::load(cos), V::Floats::load(sin));
-            let (x, y) = (V::Floats::splat(self.query[i]), V::Floats::splat(self.query[half + i]));
-            // Backwards.
-            x.mul_add(cos, y.mul(sin)).store(&mut self.out[i]);
-            x.neg_mul_add(sin, y.mul(cos)).store(&mut self.out[half + i]);
+            for (query, [low, high]) in self.queries.chunks_exact(dim).zip(out) {
+                let (x, y) = (V::Floats::splat(query[i]), V::Floats::splat(query[dim / 2 + i]));
+                // Backwards.
+                x.mul_add(cos, y.mul(sin)).store(low);
+                x.neg_mul_add(sin, y.mul(cos)).store(high);
+            }
         }
     }
 }
@@ -63,10 +84,10 @@ impl Operation for Queries<'_> {
 /// # Panics
 /// If lengths do not fit.
 pub fn add_scores(isa: Isa, segment: Segment<'_>, block: usize, scores: &mut [[f32; WIDTH]], stride: usize) {
-    let (pairs, heads) = (segment.channels.len() / (2 * block), segment.queries.len() / segment.dim);
-    assert_eq!(segment.channels.len(), 2 * pairs * block, "channels of {pairs} pairs");
+    let (pairs, heads) = (segment.pairs, segment.queries.len() / (2 * segment.pairs));
+    assert!(segment.channels.len() >= padded(segment.from + 2 * pairs) * block, "channels of {pairs} pairs");
     assert!(segment.turns.len() >= block * segment.dim / 2, "turns of {block} tokens");
-    assert!(segment.first + pairs <= segment.dim / 2 && segment.queries.len() == heads * segment.dim, "pairs of a head");
+    assert!(segment.first + pairs <= segment.dim / 2 && segment.queries.len() == 2 * heads * pairs, "pairs of a head");
     assert!(block <= stride && scores.len() >= (heads - 1) * stride + block, "scores of {heads} heads");
     isa.run(Scores { segment, block, scores, stride });
 }
@@ -84,78 +105,122 @@ impl Operation for Scores<'_> {
     #[inline(always)]
     fn run<V: Simd>(self) {
         let Scores { segment, block, scores, stride } = self;
-        let heads = segment.queries.len() / segment.dim;
+        let heads = segment.queries.len() / (2 * segment.pairs);
         let mut first = 0;
         while first < heads {
             let count = MOST_HEADS.min(heads - first);
-            let queries = &segment.queries[first * segment.dim..(first + count) * segment.dim];
-            let (segment, scores) = (Segment { queries, ..segment }, &mut scores[first * stride..]);
+            let scores = &mut scores[first * stride..];
+            let some = Some { segment: &segment, block, first, heads };
             match count {
-                1 => some_heads::<V, 1>(&segment, block, scores, stride),
-                2 => some_heads::<V, 2>(&segment, block, scores, stride),
-                3 => some_heads::<V, 3>(&segment, block, scores, stride),
-                4 => some_heads::<V, 4>(&segment, block, scores, stride),
-                5 => some_heads::<V, 5>(&segment, block, scores, stride),
-                _ => some_heads::<V, MOST_HEADS>(&segment, block, scores, stride),
+                1 => some.heads::<V, 1>(scores, stride),
+                2 => some.heads::<V, 2>(scores, stride),
+                3 => some.heads::<V, 3>(scores, stride),
+                4 => some.heads::<V, 4>(scores, stride),
+                5 => some.heads::<V, 5>(scores, stride),
+                _ => some.heads::<V, MOST_HEADS>(scores, stride),
             }
             first += count;
         }
     }
 }
 
-/// The scores of `R` heads.
-#[inline(always)]
-fn some_heads<V: Simd, const R: usize>(segment: &Segment<'_>, block: usize, scores: &mut [[f32; WIDTH]], stride: usize) {
-    let mut t = 0;
-    while t + TOKENS <= block {
-        some_tokens::<V, R, TOKENS>(segment, block, t, scores, stride);
-        t += TOKENS;
-    }
-    while t < block {
-        some_tokens::<V, R, 1>(segment, block, t, scores, stride);
-        t += 1;
-    }
-}
-
-/// The scores of `R` heads at `T` tokens from `first` on.
-#[inline(always)]
-fn some_tokens<V: Simd, const R: usize, const T: usize>(
-    segment: &Segment<'_>,
+/// Some of the heads, from `first` on.
+struct Some<'a> {
+    segment: &'a Segment<'a>,
     block: usize,
     first: usize,
-    scores: &mut [[f32; WIDTH]],
-    stride: usize,
-) {
-    let half = segment.dim / 2;
-    let (low, high) = segment.channels.split_at(segment.channels.len() / 2);
-    let pairs = low.len() / block;
-    let mut sums = [[V::Floats::splat(0.0); T]; R];
-    for r in 0..R {
-        for t in 0..T {
-            sums[r][t] = V::Floats::load(&scores[r * stride + first + t]);
+    heads: usize,
+}
+
+impl Some<'_> {
+    /// The scores of `R` heads.
+    #[inline(always)]
+    fn heads<V: Simd, const R: usize>(&self, scores: &mut [[f32; WIDTH]], stride: usize) {
+        let mut t = 0;
+        while t + TOKENS <= self.block {
+            self.tokens::<V, R, TOKENS>(t, scores, stride);
+            t += TOKENS;
+        }
+        while t < self.block {
+            self.tokens::<V, R, 1>(t, scores, stride);
+            t += 1;
         }
     }
-    for p in 0..pairs {
-        let pair = segment.first + p;
-        let (mut a, mut b) = ([V::Floats::splat(0.0); T], [V::Floats::splat(0.0); T]);
-        for t in 0..T {
-            let (cos, sin) = segment.turns[(first + t) * half + pair];
-            let (cos, sin) = (V::Floats::splat(cos), V::Floats::splat(sin));
-            let at = p * block + first + t;
-            let (x, y) = (V::Floats::load(&low[at]), V::Floats::load(&high[at]));
-            (a[t], b[t]) = (y.neg_mul_add(sin, x.mul(cos)), x.mul_add(sin, y.mul(cos)));
+
+    /// The scores of `R` heads at `T` tokens from `first` on.
+    #[inline(always)]
+    fn tokens<V: Simd, const R: usize, const T: usize>(
+        &self,
+        first: usize,
+        scores: &mut [[f32; WIDTH]],
+        stride: usize,
+    ) {
+        let segment = self.segment;
+        let mut sums = [[V::Floats::splat(0.0); T]; R];
+        for r in 0..R {
+            for t in 0..T {
+                sums[r][t] = V::Floats::load(&scores[r * stride + first + t]);
+            }
+        }
+        let mut p = 0;
+        while p < segment.pairs {
+            // Whole runs where pairs follow one another on both sides.
+            let is_whole = [segment.from + p, segment.from + segment.pairs + p].iter().all(|c| c.is_multiple_of(RUN));
+            if is_whole && p + RUN <= segment.pairs {
+                self.pairs::<V, R, T, RUN>(p, first, &mut sums);
+                p += RUN;
+            } else {
+                self.pairs::<V, R, T, 1>(p, first, &mut sums);
+                p += 1;
+            }
         }
         for r in 0..R {
-            let own = &segment.queries[r * segment.dim..(r + 1) * segment.dim];
-            let (q, k) = (V::Floats::load(&own[pair]), V::Floats::load(&own[half + pair]));
             for t in 0..T {
-                sums[r][t] = k.mul_add(b[t], q.mul_add(a[t], sums[r][t]));
+                sums[r][t].store(&mut scores[r * stride + first + t]);
             }
         }
     }
-    for r in 0..R {
-        for t in 0..T {
-            sums[r][t].store(&mut scores[r * stride + first + t]);
+
+    /// What `P` pairs from `p` on give.
+    #[inline(always)]
+    fn pairs<V: Simd, const R: usize, const T: usize, const P: usize>(
+        &self,
+        p: usize,
+        first: usize,
+        sums: &mut [[V::Floats; T]; R],
+    ) {
+        let (segment, pair) = (self.segment, self.segment.first + p);
+        let (runs, queries) = (segment.channels.as_chunks::<RUN>().0, segment.queries.as_chunks::<2>().0);
+        let row = |t: usize| -> (&[_; P], &[_; P], &[_; P]) {
+            let at = |c: usize| {
+                let run = &runs[c / RUN * self.block + first + t];
+                run[c % RUN..].first_chunk().expect("channels of a run")
+            };
+            let turns = &segment.turns[(first + t) * segment.dim / 2 + pair..];
+            let turns = turns.first_chunk().expect("turns of all pairs");
+            (at(segment.from + p), at(segment.from + segment.pairs + p), turns)
+        };
+        let mut rows = [row(0); T];
+        for t in 1..T {
+            rows[t] = row(t);
+        }
+        for i in 0..P {
+            let (mut a, mut b) = ([V::Floats::splat(0.0); T], [V::Floats::splat(0.0); T]);
+            for t in 0..T {
+                let (lows, highs, turns) = rows[t];
+                let (cos, sin): (f32, f32) = turns[i];
+                let (cos, sin) = (V::Floats::splat(cos), V::Floats::splat(sin));
+                let (x, y) = (V::Floats::load(&lows[i]), V::Floats::load(&highs[i]));
+                (a[t], b[t]) = (y.neg_mul_add(sin, x.mul(cos)), x.mul_add(sin, y.mul(cos)));
+            }
+            let own = &queries[(p + i) * self.heads + self.first..];
+            let own: &[_; R] = own.first_chunk().expect("queries of all heads");
+            for r in 0..R {
+                let (q, k) = (V::Floats::load(&own[r][0]), V::Floats::load(&own[r][1]));
+                for t in 0..T {
+                    sums[r][t] = k.mul_add(b[t], q.mul_add(a[t], sums[r][t]));
+                }
+            }
         }
     }
 }

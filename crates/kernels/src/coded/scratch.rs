@@ -1,7 +1,7 @@
 //! Working memory of one token's attention over coded blocks, kept from step to step.
 
 use super::outputs::Direction;
-use crate::simd::WIDTH;
+use crate::simd::Line;
 use crate::trellis::Pair;
 
 /// Working memory; what is in it is left over from the last use.
@@ -9,10 +9,8 @@ use crate::trellis::Pair;
 pub struct CodedScratch {
     /// What the codes of keys and of values mean.
     pub tables: [SideTables; 2],
-    /// Vectors of floats, several runs of them.
-    pub floats: [Vec<[f32; WIDTH]>; 4],
-    /// Vectors of integers.
-    pub integers: Vec<[i32; WIDTH]>,
+    /// Vectors, several runs of them.
+    pub vectors: [Vec<Line>; 5],
     /// Single floats, several runs of them.
     pub singles: [Vec<f32>; 3],
 }

@@ -161,18 +161,18 @@ impl Simd for Avx2 {
         unsafe { Integers(_mm256_cvtps_epi32(x.0), _mm256_cvtps_epi32(x.1)) }
     }
     #[inline(always)]
-    fn shift_halves_left(a: Integers, by: i32) -> Integers {
+    fn shift_halves_left(a: Integers, by: u32) -> Integers {
         // SAFETY: see above.
         unsafe {
-            let by = _mm_cvtsi32_si128(by & 0xFFFF);
+            let by = _mm_cvtsi32_si128(by as i32);
             Integers(_mm256_sll_epi16(a.0, by), _mm256_sll_epi16(a.1, by))
         }
     }
     #[inline(always)]
-    fn shift_halves_right(a: Integers, by: i32) -> Integers {
+    fn shift_halves_right(a: Integers, by: u32) -> Integers {
         // SAFETY: see above.
         unsafe {
-            let by = _mm_cvtsi32_si128(by & 0xFFFF);
+            let by = _mm_cvtsi32_si128(by as i32);
             Integers(_mm256_srl_epi16(a.0, by), _mm256_srl_epi16(a.1, by))
         }
     }

@@ -145,14 +145,14 @@ macro_rules! avx512 {
                 unsafe { Integers(_mm512_cvtps_epi32(x.0)) }
             }
             #[inline(always)]
-            fn shift_halves_left(a: Integers, by: i32) -> Integers {
+            fn shift_halves_left(a: Integers, by: u32) -> Integers {
                 // SAFETY: see above.
-                unsafe { Integers(_mm512_sllv_epi16(a.0, _mm512_set1_epi32(by))) }
+                unsafe { Integers(_mm512_sll_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
             }
             #[inline(always)]
-            fn shift_halves_right(a: Integers, by: i32) -> Integers {
+            fn shift_halves_right(a: Integers, by: u32) -> Integers {
                 // SAFETY: see above.
-                unsafe { Integers(_mm512_srlv_epi16(a.0, _mm512_set1_epi32(by))) }
+                unsafe { Integers(_mm512_srl_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
             }
             #[inline(always)]
             fn lookup_halves<const N: usize>(table: &[i16; N], index: Integers) -> Integers {

@@ -11,6 +11,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod line;
 mod portable;
 mod wide;
 
@@ -22,6 +23,8 @@ use crate::element::Element;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::{Avx512, Avx512Vnni};
+pub(crate) use line::Aligned;
+pub use line::Line;
 pub use portable::Portable;
 pub use wide::Doubles;
 
@@ -102,16 +105,14 @@ pub trait Simd: Copy + 'static {
     fn dot_vectors(sum: Self::Integers, w: &[i32; WIDTH], x: &[i32; WIDTH]) -> Self::Integers;
     /// The floats to the nearest integers, ties to even; below 2^31.
     fn to_integers(x: Self::Floats) -> Self::Integers;
-    /// Shifts halves of 16 bits to the left, all by the same 0 to 16 bits, given in both halves of `by`.
+    /// Shifts halves of 16 bits to the left, all by the same 0 to 16 bits.
     #[inline(always)]
-    fn shift_halves_left(a: Self::Integers, by: i32) -> Self::Integers {
-        let by = by as u32 & 0xFFFF;
+    fn shift_halves_left(a: Self::Integers, by: u32) -> Self::Integers {
         each_half::<Self>(a, |x| (u32::from(x) << by) as u16)
     }
     /// The same to the right, zeros coming in.
     #[inline(always)]
-    fn shift_halves_right(a: Self::Integers, by: i32) -> Self::Integers {
-        let by = by as u32 & 0xFFFF;
+    fn shift_halves_right(a: Self::Integers, by: u32) -> Self::Integers {
         each_half::<Self>(a, |x| (u32::from(x) >> by) as u16)
     }
     /// `table[half & (N - 1)]` for each half of 16 bits; `N` is a power of two from 32 on.

@@ -14,7 +14,7 @@
 use fourier_kv_spectral::trellis::{LEVELS, MAX_BITS, SUBSET};
 
 use crate::isa::{Isa, Operation};
-use crate::simd::{Lanes, Simd, WIDTH};
+use crate::simd::{Aligned, Lanes, Simd, WIDTH};
 
 /// Bits that stand before the first rest: levels are numbered by a rest over two bits of a subset.
 const BEFORE: usize = 2;
@@ -34,12 +34,12 @@ const PAIRS_A_WINDOW: usize = 8;
 pub struct Pair {
     /// Words of rests where its own begin, and the one after.
     words: [u32; 2],
-    /// How far halves are shifted for its rest to stand over two bits; in both halves.
-    right: i32,
-    left: i32,
-    /// Where its rest stands then.
+    /// How far halves of the two are shifted for its rest to stand over two bits.
+    right: u32,
+    left: u32,
+    /// Where its rest stands then, in both halves.
     mask: i32,
-    /// Where the levels of its rate begin.
+    /// Where the levels of its rate begin, in both halves.
     base: i32,
     /// A scale in each half.
     scales: i32,
@@ -68,8 +68,8 @@ impl PairLayout {
         let pair = Pair {
             // Nothing is read beyond the last bit of a rest.
             words: [word as u32, ((end - 1) / 16) as u32],
-            right: both(right),
-            left: both(16 - right),
+            right: right as u32,
+            left: 16 - right as u32,
             mask: both(((1 << (bits - 1)) - 1) << BEFORE),
             base: both(base),
             scales: scale(sizes[1]) << 16 | scale(sizes[0]),
@@ -123,13 +123,13 @@ pub fn split(stream: &[[u32; WIDTH]], bits: &[u8], out: &mut [[u32; WIDTH]]) {
 #[derive(Clone, Debug)]
 pub struct PairLevels {
     /// Subsets by the last four trellis bits, the oldest lowest, whatever the fifth bit.
-    subsets: [i16; 32],
+    subsets: Aligned<[i16; 32]>,
     /// Those of `k` up to 4 bits from `2^(k + 1)` on.
-    few: [i16; 64],
-    five: [i16; 64],
-    six: [i16; 128],
-    seven: [i16; 256],
-    eight: [i16; 512],
+    few: Aligned<[i16; 64]>,
+    five: Aligned<[i16; 64]>,
+    six: Aligned<[i16; 128]>,
+    seven: Aligned<[i16; 256]>,
+    eight: Aligned<[i16; 512]>,
 }
 
 impl PairLevels {
@@ -145,23 +145,23 @@ impl PairLevels {
             LEVELS[k].iter().zip(&mut few[2 << k..]).for_each(|(x, to)| *to = integer(x));
         }
         PairLevels {
-            subsets: std::array::from_fn(subset),
-            few,
-            five: std::array::from_fn(|i| integer(&LEVELS[5][i])),
-            six: std::array::from_fn(|i| integer(&LEVELS[6][i])),
-            seven: std::array::from_fn(|i| integer(&LEVELS[7][i])),
-            eight: std::array::from_fn(|i| integer(&LEVELS[8][i])),
+            subsets: Aligned(std::array::from_fn(subset)),
+            few: Aligned(few),
+            five: Aligned(std::array::from_fn(|i| integer(&LEVELS[5][i]))),
+            six: Aligned(std::array::from_fn(|i| integer(&LEVELS[6][i]))),
+            seven: Aligned(std::array::from_fn(|i| integer(&LEVELS[7][i]))),
+            eight: Aligned(std::array::from_fn(|i| integer(&LEVELS[8][i]))),
         }
     }
 
     #[inline(always)]
     fn lookup<V: Simd>(&self, bits: u16, index: V::Integers) -> V::Integers {
         match bits {
-            0..=4 => V::lookup_halves(&self.few, index),
-            5 => V::lookup_halves(&self.five, index),
-            6 => V::lookup_halves(&self.six, index),
-            7 => V::lookup_halves(&self.seven, index),
-            _ => V::lookup_halves(&self.eight, index),
+            0..=4 => V::lookup_halves(&self.few.0, index),
+            5 => V::lookup_halves(&self.five.0, index),
+            6 => V::lookup_halves(&self.six.0, index),
+            7 => V::lookup_halves(&self.seven.0, index),
+            _ => V::lookup_halves(&self.eight.0, index),
         }
     }
 }
@@ -239,7 +239,7 @@ impl<'a, V: Simd, const S: usize> PairReader<'a, V, S> {
     fn value(&self, s: usize, pair: &Pair, window: V::Integers) -> V::Integers {
         let upper = V::and(V::shift_left::<15>(window), V::integers(!0xFFFF));
         let both = V::or(V::and(window, V::integers(0xFFFF)), upper);
-        let subsets = V::lookup_halves(&self.levels.subsets, both);
+        let subsets = V::lookup_halves(&self.levels.subsets.0, both);
         let [low, high] = pair.words.map(|at| V::load_integers(bytemuck::cast_ref(&self.words[s].rests[at as usize])));
         let rest = V::or(V::shift_halves_right(low, pair.right), V::shift_halves_left(high, pair.left));
         let rest = V::and(rest, V::integers(pair.mask));
