@@ -23,6 +23,7 @@
 
 mod attend;
 mod attend_one;
+mod budget;
 mod coded;
 mod encode;
 mod fit;
@@ -42,7 +43,8 @@ use std::sync::Arc;
 
 use fourier_kv_kernels::coded::LANES;
 
-pub use settings::{BITS, Span, SpectralSettings};
+pub(crate) use budget::within;
+pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
 pub use shares::{Shares, SideStatistics};
 pub(crate) use size::expected_bytes;
 
@@ -70,6 +72,7 @@ impl SpectralCache {
         if let Some(Err(wrong)) = shares.as_ref().map(|shares| shares.check(context.shape.layers)) {
             panic!("{wrong}");
         }
+        let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
         let rotary = rotary(&settings, &context.shape);
         let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
         SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares }), layers }

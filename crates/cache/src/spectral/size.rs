@@ -29,7 +29,7 @@ pub(super) struct Room {
     /// Tokens a block.
     block: usize,
     /// Bytes of the tables of both sides.
-    tables: usize,
+    pub(super) tables: usize,
 }
 
 impl Room {
@@ -50,14 +50,14 @@ impl Room {
 pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usize) -> Room {
     let channels = shape.kv_heads * shape.head_dim;
     let tokens = tokens.max(LEAST_TOKENS);
-    let budget = settings.bits / 8.0 * (2 * channels * tokens) as f64;
+    let budget = settings.rate.bits() / 8.0 * (2 * channels * tokens) as f64;
     let spans = [settings.keys, settings.values].map(|span| {
         let smaller = [span, Span::Head, Span::Dims(32), Span::Dims(16)].into_iter();
         let fits = |s: &Span| table_bytes(settings, *s, shape) as f64 <= LARGEST_TABLE * budget / 2.0;
         let size = |s: Span| s.sizes(shape).0 * s.sizes(shape).1;
         smaller.filter(|s| size(*s) <= size(span)).find(fits).unwrap_or(Span::Dims(16))
     });
-    let directions = spans.map(|span| directions(settings.bits, span, shape));
+    let directions = spans.map(|span| directions(settings.rate.bits(), span, shape));
     let tables = spans.iter().map(|s| table_bytes(settings, *s, shape)).sum::<usize>() + size_of::<f32>() * channels;
     let superblocks = tokens.div_ceil(LANES * settings.block);
     let words = (budget - tables as f64) / (4 * LANES * superblocks) as f64;
@@ -78,7 +78,7 @@ fn directions(bits: f64, span: Span, shape: &CacheShape) -> usize {
 /// Bytes of a [`super::side::Side`].
 fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
     let channels = shape.kv_heads * shape.head_dim;
-    let (n, rows) = (span.channels(shape), directions(settings.bits, span, shape));
+    let (n, rows) = (span.channels(shape), directions(settings.rate.bits(), span, shape));
     let means = channels * size_of::<f32>() + channels / n * size_of::<u16>();
     let tiles = size_of::<Tiles>() + 2 * size_of::<usize>() + channels * size_of::<u16>();
     let tiles = tiles + (channels / n + 1) * size_of::<usize>();
