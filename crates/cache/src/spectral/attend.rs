@@ -25,7 +25,7 @@ pub(super) fn attend(
     workspace: &Workspace,
     out: &mut AttnRows<f32>,
 ) {
-    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1) {
+    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1 && shared.coding.is_usual()) {
         attend_one(coded, layer, shared, queries, workspace, out);
     } else if let Some(coded) = &layer.coded {
         workspace.with_scratch(|kept| {
@@ -170,6 +170,10 @@ impl<'a> Rebuilder<'a> {
     /// Weighted rows of one side, `[G][16 B][D]`.
     fn side(&self, s: usize, superblock: usize, workspace: &Workspace, rows: &mut [f32]) {
         let (side, stream, dim) = (&self.coded.sides[s], &self.streams[s], self.shared.shape().head_dim);
+        if !side.coding.is_usual() {
+            let codes = self.coded.codes(superblock, s);
+            return super::plain::rebuild((side, stream), codes, workspace, dim, rows);
+        }
         let block = side.block();
         let mut values = vec![[0.0; LANES]; stream.bits.len()];
         let codes = self.coded.codes(superblock, s);

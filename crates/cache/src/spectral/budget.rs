@@ -21,6 +21,7 @@ pub(crate) fn within(
     shares: Option<&Shares>,
     budget: &ByteBudget,
 ) -> Result<SpectralSettings, CacheError> {
+    let shares = shares.filter(|_| !settings.without.shares);
     let mut least = usize::MAX;
     let mut bits = *BITS.end();
     while bits >= *BITS.start() {

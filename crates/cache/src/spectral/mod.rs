@@ -25,11 +25,14 @@ mod attend;
 mod attend_one;
 mod budget;
 mod coded;
+mod coding;
 mod encode;
 mod fit;
 mod layer;
 mod park;
+mod plain;
 mod rates;
+mod scalar;
 mod settings;
 mod shares;
 mod side;
@@ -38,6 +41,7 @@ mod stream;
 mod tiles;
 mod time;
 mod weighting;
+mod without;
 
 use std::sync::Arc;
 
@@ -47,6 +51,7 @@ pub(crate) use budget::within;
 pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
 pub use shares::{Shares, SideStatistics};
 pub(crate) use size::expected_bytes;
+pub use without::Without;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
@@ -54,6 +59,7 @@ use crate::exact::check_queries;
 use crate::park::{ParkError, SectionWriter};
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use coding::Coding;
 use layer::{Layer, Shared};
 
 /// A cache of block transform codes.
@@ -75,7 +81,13 @@ impl SpectralCache {
         let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
         let rotary = rotary(&settings, &context.shape);
         let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
-        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares }), layers }
+        let (shares, coding) = (shares.filter(|_| !settings.without.shares), Coding::new(settings.without));
+        // Where all dims count alike, all roots are unit matrices.
+        let context = match settings.without.weights {
+            true => CacheContext::uniform(CacheShape::clone(&context.shape)),
+            false => context,
+        };
+        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares, coding }), layers }
     }
 
     /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
@@ -98,7 +110,7 @@ fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
 
 /// Heap bytes of what the layers share, with its two counts.
 fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
-    rotary(settings, shape).bytes() + size_of::<Shared>() + 2 * size_of::<usize>()
+    rotary(settings, shape).bytes() + Coding::bytes(settings.without) + size_of::<Shared>() + 2 * size_of::<usize>()
 }
 
 impl KvCache for SpectralCache {
@@ -156,7 +168,10 @@ impl KvCache for SpectralCache {
     }
 
     fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
-        self.park_layers(out)
+        match self.shared.settings.without.any() {
+            true => Err(ParkError::Unsupported { kind: self.describe() }),
+            false => self.park_layers(out),
+        }
     }
 
     fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::without::Without;
 use crate::CacheShape;
 use crate::settings::{SettingsError, number, pairs};
 
@@ -60,6 +61,8 @@ pub struct SpectralSettings {
     pub least_middle: usize,
     /// How much errors of values count against errors of keys when there is no plan.
     pub balance: f64,
+    /// What is left out, to measure what it brings.
+    pub without: Without,
 }
 
 /// Channels that one transform goes over. Larger ones find more to save, take larger tables, and cost more to undo.
@@ -125,6 +128,7 @@ impl Default for SpectralSettings {
             values: Span::Heads,
             least_middle: 1024,
             balance: 0.3,
+            without: Without::default(),
         }
     }
 }
@@ -217,8 +221,9 @@ impl FromStr for SpectralSettings {
                 "values" => s.values = span("values", value)?,
                 "least-middle" => s.least_middle = number("least-middle", value, 1)?,
                 "balance" => s.balance = real("balance", value, 1e-6..=1e6)?,
+                "without" => s.without = value.parse()?,
                 _ => {
-                    let known = "bits, sink, window, block, keys, values, least-middle, balance".to_owned();
+                    let known = "bits, sink, window, block, keys, values, least-middle, balance, without".to_owned();
                     return Err(SettingsError::Key { kind: "spectral", known, got: key.to_owned() });
                 }
             }
@@ -233,6 +238,7 @@ impl fmt::Display for SpectralSettings {
             f,
             "bits={},sink={},window={},block={},keys={},values={},least-middle={},balance={}",
             self.rate, self.sink, self.window, self.block, self.keys, self.values, self.least_middle, self.balance
-        )
+        )?;
+        if self.without.any() { write!(f, ",without={}", self.without) } else { Ok(()) }
     }
 }

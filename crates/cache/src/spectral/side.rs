@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use fourier_kv_spectral::trellis::{DISTORTION, MAX_BITS};
+use fourier_kv_spectral::trellis::MAX_BITS;
 
+use super::coding::Coding;
 use super::rates::{Sizes, Thresholds, bits};
 use super::tiles::Tiles;
 use crate::bytes::held;
@@ -38,6 +39,8 @@ pub(super) struct Side {
     thresholds: Thresholds,
     /// Energy of a block in the directions that are not kept.
     dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 /// What a side is made of.
@@ -51,6 +54,8 @@ pub(super) struct SideParts {
     pub(super) deviations: Vec<f32>,
     /// Energy of a block in other directions.
     pub(super) dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 impl Side {
@@ -67,6 +72,7 @@ impl Side {
             sizes,
             thresholds: [256; 8],
             dropped: parts.dropped,
+            coding: parts.coding,
         };
         for (tile, directions) in parts.directions.iter().enumerate() {
             let n = side.tiles.channels(tile).len();
@@ -126,7 +132,7 @@ impl Side {
     pub(super) fn expected_error(&self) -> f64 {
         let of = |&code: &u8| {
             let bits = usize::from(bits(&self.thresholds, code));
-            f64::from(self.sizes.size(code)).powi(2) * DISTORTION[bits]
+            f64::from(self.sizes.size(code)).powi(2) * self.coding.distortion(bits)
         };
         self.codes.iter().map(of).sum::<f64>() + f64::from(self.dropped)
     }
@@ -158,6 +164,7 @@ impl Side {
             codes: sections.numbers(CODES, rows * block)?,
             sizes: Sizes { largest: 0.0 },
             dropped: 0.0,
+            coding: Coding::default(),
             thresholds: [256; MAX_BITS],
             tiles: Arc::new(tiles),
             mean,
