@@ -10,8 +10,8 @@ use crate::settings::{SettingsError, number, pairs};
 /// The bits a number that can be asked for.
 pub const BITS: std::ops::RangeInclusive<f64> = 0.5..=8.0;
 
-/// Bits a number where nothing was asked for and no budget of bytes decides: above, twice the bytes halve errors that
-/// few predictions show; below, errors begin to show.
+/// Bits a number where nothing was asked for and no budget of bytes decides: more of them save few predictions from
+/// changing, fewer soon change many.
 pub const USUAL_BITS: f64 = 2.0;
 
 /// Bits a number of a coded token, everything counted that is held for coded tokens.
