@@ -35,7 +35,7 @@ pub(crate) struct CacheArgs {
     ///
     /// `exact` keeps every token as it is (`exact:bf16`, `exact:f16`, `exact:f32`). `spectral` keeps
     /// the first tokens and the last ones, and all others in as many bits a number as asked for, such
-    /// as `spectral:2` or `spectral:bits=1,window=256`; `spectral:auto` is 2 bits, or what a budget of memory leaves. `fourier` keeps of those between a short
+    /// as `spectral:2`, which is what it does by itself, or `spectral:bits=1,window=256`. `fourier` keeps of those between a short
     /// spectrum along time, of the head dims that allow it; its settings are band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact and
     /// coefficients, for example `fourier:window=256,harmonics=128`. Others to compare with: `int8`,
     /// `int4`, `int3`, `int2`, `q8_0`, `q4_0`, `lowrank`, `streaming`, `snapkv`, `pyramidkv`.
