@@ -41,6 +41,11 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
         "4,window=30,least-middle=40,keys=head,values=4,block=4",
         "2,window=30,least-middle=40,block=2",
         "2,window=30,least-middle=40,block=64,sink=9",
+        "3,window=30,least-middle=40,without=time",
+        "3,window=30,least-middle=40,without=klt",
+        "3,window=30,least-middle=40,without=weights",
+        "3,window=30,least-middle=40,block=4,without=trellis",
+        "3,window=30,least-middle=40,without=time+trellis",
     ] {
         let mut cache = SpectralCache::new(settings(text), context(&shape()), None);
         tape.prompt(&mut cache, &ws, 500, 100);

@@ -5,7 +5,6 @@ use fourier_kv_kernels::coded::{LANES, Tile, rebuild};
 use fourier_kv_kernels::isa::{Isa, Operation};
 use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::simd::Simd;
-use fourier_kv_kernels::trellis::{PairWords, STEP, pair_values};
 use fourier_kv_kernels::workspace::Scratch;
 
 use super::attend_one::attend_one;
@@ -28,7 +27,7 @@ pub(super) fn attend(
     workspace: &Workspace,
     out: &mut AttnRows<f32>,
 ) {
-    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1) {
+    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1 && shared.coding.is_usual()) {
         attend_one(coded, layer, shared, queries, workspace, out);
     } else if let Some(coded) = &layer.coded {
         workspace.with_scratch(|kept| {
@@ -194,13 +193,13 @@ impl<'a> Rebuilder<'a> {
     /// Weighted rows of one side, `[G][16 B][D]`.
     fn side(&self, s: usize, superblock: usize, workspace: &Workspace, rows: &mut [f32]) {
         let (side, stream, dim) = (&self.coded.sides[s], &self.streams[s], self.shared.shape().head_dim);
+        if !side.coding.is_usual() {
+            let codes = self.coded.codes(superblock, s);
+            return super::plain::rebuild((side, stream), codes, workspace, dim, rows);
+        }
         let block = side.block();
-        let mut values = vec![[0.0; LANES]; stream.bits.len()];
-        let words = PairWords::new(self.coded.codes(superblock, s), stream.words[0]);
-        pair_values(workspace.isa(), words, workspace.trellis().pairs(), &stream.pairs, &mut values);
-        let step = STEP * stream.largest;
-        let ordered: Vec<[f32; LANES]> =
-            self.by_harmonics[s].iter().map(|&i| values[i as usize].map(|x| x * step)).collect();
+        let values = side.coding.decode(self.coded.codes(superblock, s), stream, workspace);
+        let ordered: Vec<[f32; LANES]> = self.by_harmonics[s].iter().map(|&i| values[i as usize]).collect();
         let (mut first, mut channels) = (0, Vec::new());
         for tile in 0..side.tiles.count() {
             let members = side.tiles.channels(tile);

@@ -7,6 +7,7 @@ use fourier_kv_kernels::element::load_all;
 use half::bf16;
 
 use super::coded::{Coded, KEYS, ORDERS, VALUES};
+use super::coding::Coding;
 use super::fit::{MOST_TOKENS, Sample, fit};
 use super::rates::{Share, share_out};
 use super::settings::SpectralSettings;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) rotary: Rotary,
     /// How rates are shared out, if a plan says so.
     pub(super) shares: Option<Arc<Shares>>,
+    pub(super) coding: Coding,
 }
 
 impl Shared {
@@ -117,7 +119,7 @@ impl Layer {
     fn fitted(&self, count: usize, shared: &Shared, workspace: &Workspace) -> Coded {
         let (settings, shape) = (&shared.settings, shared.shape());
         let room = room(settings, shape, count);
-        let weights = self.energy.key_weights(shape);
+        let weights = self.energy.key_weights(shape, settings.without.weights);
         let mut sides = [KEYS, VALUES].map(|side| {
             let tiles = Arc::new(Tiles::new(room.spans[side], shape));
             let mut rows = Vec::new();
@@ -128,7 +130,14 @@ impl Layer {
                 rows.extend_from_slice(&block);
             }
             to_tile_order(&tiles, &mut rows);
-            fit(&tiles, Sample { rows: &rows, block: settings.block, directions: room.directions[side] }, workspace)
+            let sample = Sample {
+                rows: &rows,
+                block: settings.block,
+                directions: room.directions[side],
+                is_mixed: !settings.without.klt,
+                coding: &shared.coding,
+            };
+            fit(&tiles, sample, workspace)
         });
         let [keys, values] = share(&sides);
         // Errors of values are in units of the residual stream: they count against the energy of the values there.

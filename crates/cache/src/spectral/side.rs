@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use fourier_kv_spectral::trellis::{DISTORTION, MAX_BITS};
+use fourier_kv_spectral::trellis::MAX_BITS;
 
+use super::coding::Coding;
 use super::rates::{Sizes, Thresholds};
 use super::stream::{CodeTables, Order, for_pairs};
 use super::tiles::Tiles;
@@ -39,6 +40,8 @@ pub(super) struct Side {
     thresholds: Thresholds,
     /// Energy of a block in the directions that are not kept.
     dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 /// What a side is made of.
@@ -52,6 +55,8 @@ pub(super) struct SideParts {
     pub(super) deviations: Vec<f32>,
     /// Energy of a block in other directions.
     pub(super) dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 impl Side {
@@ -68,6 +73,7 @@ impl Side {
             sizes,
             thresholds: [256; 8],
             dropped: parts.dropped,
+            coding: parts.coding,
         };
         for (tile, directions) in parts.directions.iter().enumerate() {
             let n = side.tiles.channels(tile).len();
@@ -145,7 +151,7 @@ impl Side {
         let mut saved = 0.0;
         for_pairs(self, order, |both| {
             let energy: f64 = both.sizes.iter().map(|&size| f64::from(size).powi(2)).sum();
-            saved += energy * (1.0 - DISTORTION[usize::from(both.bits)]);
+            saved += energy * (1.0 - self.coding.distortion(usize::from(both.bits)));
         });
         (all - saved).max(0.0) + f64::from(self.dropped)
     }
@@ -177,6 +183,7 @@ impl Side {
             codes: sections.numbers(CODES, rows * block)?,
             sizes: Sizes { largest: 0.0 },
             dropped: 0.0,
+            coding: Coding::default(),
             thresholds: [256; MAX_BITS],
             tiles: Arc::new(tiles),
             mean,

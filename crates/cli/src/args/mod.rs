@@ -8,7 +8,7 @@ mod subcommands;
 use clap::{Parser, Subcommand};
 
 pub(crate) use chatting::ChatArgs;
-pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, MemoryArgs, SessionArgs, SourceArgs};
 pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 

@@ -29,14 +29,14 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let plan = request.cache.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
-    let mut sequence = match &request.session.open {
-        Some(path) => engine.unpark(path)?,
-        None => engine.session(&request.cache.kind, plan)?,
-    };
-    let prompt = match sequence.tokens() {
-        [] => prompt_tokens(&engine, &request, text)?,
-        _ if request.chat_template => engine.further_prompt(&text)?,
-        _ => engine.further_text(&text)?,
+    let (mut sequence, prompt) = match &request.session.open {
+        Some(path) => further_turn(&engine, &request, text, path)?,
+        None => {
+            let prompt = prompt_tokens(&engine, &request, text)?;
+            let sizes = (prompt.len(), most_answered(&engine, &request.generation, prompt.len()));
+            let kind = loading::cache(&engine, &request.cache, plan.as_ref(), sizes)?;
+            (engine.session(&kind, plan)?, prompt)
+        }
     };
     let whole = sequence.tokens().len() + prompt.len();
     let options = options(&request.generation);
@@ -49,6 +49,30 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let report = Report::new(&run, &sequence, &answer, saved);
     report.show(session.output).map_err(Failure::Output)?;
     Ok(report.ending())
+}
+
+/// The session that a file holds, and the tokens of its next turn.
+fn further_turn<'e>(
+    engine: &'e Engine,
+    request: &RunRequest,
+    text: String,
+    path: &Path,
+) -> Result<(Sequence<'e>, Vec<u32>), Failure> {
+    let sequence = engine.unpark(path)?;
+    let prompt = match sequence.tokens() {
+        [] => prompt_tokens(engine, request, text)?,
+        _ if request.chat_template => engine.further_prompt(&text)?,
+        _ => engine.further_text(&text)?,
+    };
+    Ok((sequence, prompt))
+}
+
+/// Tokens that an answer may have.
+fn most_answered(engine: &Engine, generation: &Choosing, prompt: usize) -> usize {
+    match generation.past_context {
+        true => generation.max_tokens,
+        false => generation.max_tokens.min(engine.model().config().context_length.saturating_sub(prompt)),
+    }
 }
 
 /// Writes the session with the whole answer: the last token that was chosen has not been computed with.
