@@ -61,6 +61,11 @@ impl Rotary {
         held(&self.frequencies) + held(&self.table)
     }
 
+    /// Rotary pairs, `D/2`.
+    pub(crate) fn pairs(&self) -> usize {
+        self.frequencies.len()
+    }
+
     /// Cosine and sine of the angle that a pair has turned by at a position of the table.
     pub(crate) fn angle(&self, position: usize, pair: usize) -> (f32, f32) {
         self.table[position * self.frequencies.len() + pair]

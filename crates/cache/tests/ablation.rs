@@ -141,13 +141,14 @@ fn the_trellis_gains_a_decibel() {
     Signal { memory: 0.5, mixing: 0.3, decay: 0.9 }.assert_worse("trellis", [1.15, 1.15]);
 }
 
-/// Nothing that is there to be found: nothing is lost, and codes are as good as ever.
+/// Nothing that is there to be found: nothing is lost, and codes are as good as ever, but for bits that are left over where
+/// all coefficients of a tile are of one size and get as many.
 #[test]
 fn what_does_not_matter_costs_nothing() {
     let [(all, _), (none, _)] = ["2", "2,without=time+weights"].map(|text| Signal::PLAIN.errors(text));
     for side in 0..2 {
         let ratio = none[side] / all[side];
-        assert!((0.85..1.1).contains(&ratio), "side {side}: {ratio}");
+        assert!((0.85..1.15).contains(&ratio), "side {side}: {ratio}");
     }
 }
 

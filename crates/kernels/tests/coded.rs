@@ -178,8 +178,8 @@ proptest! {
             let mut found = vec![[f32::NAN; LANES]; 2 * bits.len()];
             pair_values(isa, codes.words(0), tables.pairs(), &codes.pairs, &mut found);
             for (found, expected) in found.as_flattened().iter().zip(expected.as_flattened()) {
-                // Half a step each for a level, a product and, of the largest level, a scale.
-                prop_assert!((found * STEP - expected).abs() < 1.5 * STEP, "{isa}: {found} {expected}");
+                // Half a step for a level, a third for a scale, half for a product, and what singles round.
+                prop_assert!((found * STEP - expected).abs() < 1.7 * STEP, "{isa}: {found} {expected}");
             }
         }
     }

@@ -9,14 +9,15 @@ use fourier_kv_kernels::coded::{
     add_scores, exponentials, key_channels, largest, padded, queries_of_lanes, weight_spectra,
 };
 use fourier_kv_kernels::isa::Operation;
+use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_kernels::simd::{Line, Simd};
 use fourier_kv_kernels::trellis::PairWords;
+use fourier_kv_kernels::workspace::Scratch;
 
 use super::attend::unweigh;
 use super::coded::{Coded, KEYS, VALUES};
 use super::layer::{Layer, Shared};
 use super::tables;
-use super::time::cosines;
 use crate::{QueryRows, Workspace};
 
 /// A vector, one block a lane.
@@ -35,21 +36,13 @@ pub(super) fn attend_one(
     // Pieces depend on how many tokens are held, not on how many threads there are: so do the sums' roundings.
     let pieces = coded.superblocks().div_ceil(TOGETHER);
     workspace.with_scratch(|kept| {
-        let CodedScratch { tables, vectors: [lanes, ..], singles: [scaled, rows, _], .. } = &mut kept.coded;
-        tables::fill(&coded.sides, tables);
+        let CodedScratch { tables, singles: [scaled, ..], .. } = &mut kept.coded;
+        workspace.team().for_parts(Chunks::new(tables, 1), |side, tables| match side {
+            KEYS => tables::of_keys(&coded.sides[KEYS], &mut tables[0]),
+            _ => tables::of_values(&coded.sides[VALUES], &mut tables[0]),
+        });
         scaled_queries(coded, shared, queries, &tables[KEYS], scaled);
-        let lanes = Line::floats_mut(Line::some(lanes, shape.head_dim)).as_chunks_mut().0;
-        lanes.iter_mut().enumerate().for_each(|(pair, to)| *to = shared.rotary.vectors(pair, coded.block()));
-        let attention = Attention {
-            coded,
-            layer,
-            shared,
-            workspace,
-            tables,
-            queries: scaled,
-            lanes,
-            cosines: &cosines(coded.block()),
-        };
+        let attention = Attention { coded, layer, shared, workspace, tables, queries: scaled };
         let stride = attention.stride();
         // [pieces][H], with outputs as coefficients.
         kept.states.reshape(pieces * shape.heads, stride);
@@ -57,8 +50,10 @@ pub(super) fn attend_one(
         workspace.team().for_parts(runs, |_, (piece, _, mut states)| {
             workspace.with_scratch(|scratch| attention.piece(piece * TOGETHER, &mut scratch.coded, &mut states));
         });
-        let mut parts = kept.states.all();
-        attention.turn_back(&mut parts, rows, out);
+        let states = &kept.states;
+        workspace.team().for_parts(out.all().runs(1, 1), |_, (head, _, mut out)| {
+            workspace.with_scratch(|scratch| attention.turn_back(head, states, scratch, &mut out));
+        });
     });
 }
 
@@ -88,9 +83,6 @@ struct Attention<'a> {
     tables: &'a [SideTables; 2],
     /// `[H][D]`.
     queries: &'a [f32],
-    /// `[D/2]` cosines and sines of the lanes' first tokens.
-    lanes: &'a [[Vector; 2]],
-    cosines: &'a [f32],
 }
 
 impl Attention<'_> {
@@ -123,7 +115,7 @@ impl Attention<'_> {
         self.weigh(first, scores, states);
         let spectra = Line::integers_mut(Line::some(spectra, scores.len() / 2));
         steps.resize(heads, 0.0);
-        weight_spectra(self.workspace.isa(), scores, self.cosines, spectra, steps);
+        weight_spectra(self.workspace.isa(), scores, &self.shared.cosines, spectra, steps);
         self.add_values(first, spectra, steps, states);
     }
 
@@ -153,7 +145,7 @@ impl Attention<'_> {
         let (shape, block, isa) = (self.shared.shape(), self.coded.block(), self.workspace.isa());
         let (dim, group, levels) = (shape.head_dim, shape.group(), self.workspace.trellis().pairs());
         let (side, tables) = (&self.coded.sides[KEYS], &self.tables[KEYS]);
-        let words = self.words(first, KEYS);
+        let (words, lanes) = (self.words(first, KEYS), Line::floats(&self.shared.lanes).as_chunks().0);
         for tile in 0..side.tiles.count() {
             let members = side.tiles.channels(tile);
             let meaning = KeyTile {
@@ -161,7 +153,7 @@ impl Attention<'_> {
                 starts: &tables.starts[tile * block..=(tile + 1) * block],
                 directions: &tables.table[tables.table_starts[tile]..tables.table_starts[tile + 1]],
                 mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
-                cosines: self.cosines,
+                cosines: &self.shared.cosines,
             };
             let channels = Line::floats_mut(Line::some(channels, TWO * padded(members.len()) * block));
             key_channels(isa, meaning, words, levels, channels);
@@ -172,7 +164,7 @@ impl Attention<'_> {
                 for (at, members) in members.chunks_exact(dims).enumerate() {
                     let head = usize::from(members[0]) / dim * group;
                     let turned = &turned[(s * shape.heads + head) * dim..][..group * dim];
-                    queries_of_lanes(isa, turned, &self.lanes[first_pair..first_pair + dims / 2], first_pair, queries);
+                    queries_of_lanes(isa, turned, &lanes[first_pair..first_pair + dims / 2], first_pair, queries);
                     let turns = self.shared.rotary.turns();
                     let (from, pairs) = (at * dims, dims / 2);
                     let segment = Segment { channels, from, pairs, queries, turns, dim, first: first_pair };
@@ -230,38 +222,34 @@ impl Attention<'_> {
         first * shape.group()..(last + 1) * shape.group()
     }
 
-    /// Sums of coefficients of all pieces, `[pieces][H]`, become outputs, and are merged into `out`.
-    fn turn_back(&self, parts: &mut AttnRowsMut<'_, f32>, rows: &mut Vec<f32>, out: &mut AttnRows<f32>) {
+    /// One head's sums of coefficients of all pieces, `[pieces][H]`, become an output, which is merged into `out`.
+    fn turn_back(&self, head: usize, parts: &AttnRows<f32>, scratch: &mut Scratch, out: &mut AttnRowsMut<'_, f32>) {
         let (side, shape) = (&self.coded.sides[VALUES], self.shared.shape());
-        let (dim, roots, heads) = (shape.head_dim, self.shared.context.output_roots(), shape.heads);
-        // The first piece's states take in all others.
-        for row in heads..parts.count() {
-            let part = parts.row(row);
-            let (max, sum) = (*part.max, *part.sum);
-            rows.clear();
-            rows.extend_from_slice(part.out);
-            parts.row(row % heads).absorb(max, sum, rows);
+        let (dim, roots) = (shape.head_dim, self.shared.context.output_roots());
+        scratch.states.reshape(1, parts.dim());
+        let mut all = scratch.states.all();
+        for row in (head..parts.count()).step_by(shape.heads) {
+            let (max, sum, out) = parts.row(row);
+            all.row(0).absorb(max, sum, out);
         }
-        let mut out = out.all();
-        rows.resize(2 * dim, 0.0);
-        let (weighted, row) = rows.split_at_mut(dim);
-        for head in 0..heads {
-            let own = head / shape.group();
-            let state = parts.row(head);
-            weighted.fill(0.0);
-            for tile in 0..side.tiles.count() {
-                if self.query_heads(tile).contains(&head) {
-                    self.turn_tile(tile, own, &state.out[self.place(tile)..], *state.sum, weighted);
-                }
+        let own = head / shape.group();
+        let state = all.row(0);
+        let [weighted, row] = [&mut scratch.floats, &mut scratch.more_floats];
+        weighted.clear();
+        weighted.resize(dim, 0.0);
+        for tile in 0..side.tiles.count() {
+            if self.query_heads(tile).contains(&head) {
+                self.turn_tile(tile, own, &state.out[self.place(tile)..], *state.sum, row, weighted);
             }
-            let inverse = roots.inverse(self.layer.index() * shape.kv_heads + own);
-            unweigh(self.workspace.isa(), weighted, inverse, row);
-            out.row(head).absorb(*state.max, *state.sum, row);
         }
+        let inverse = roots.inverse(self.layer.index() * shape.kv_heads + own);
+        row.resize(dim, 0.0);
+        unweigh(self.workspace.isa(), weighted, inverse, row);
+        out.row(0).absorb(*state.max, *state.sum, row);
     }
 
     /// What the coefficients of a tile give to the channels of a head.
-    fn turn_tile(&self, tile: usize, head: usize, sums: &[f32], weight: f32, out: &mut [f32]) {
+    fn turn_tile(&self, tile: usize, head: usize, sums: &[f32], weight: f32, row: &mut Vec<f32>, out: &mut [f32]) {
         let (side, dim) = (&self.coded.sides[VALUES], self.shared.shape().head_dim);
         let channels = side.tiles.channels(tile);
         let (bytes, units) = side.direction_bytes(tile);
@@ -269,11 +257,12 @@ impl Attention<'_> {
         // Channels of one head follow one another.
         let first = channels.iter().position(is_own).unwrap_or(0);
         let own = channels[first..].iter().take_while(|c| is_own(c)).count();
-        let mut row: Vec<f32> = side.mean[side.tiles.start(tile) + first..][..own].iter().map(|x| x * weight).collect();
+        row.clear();
+        row.extend(side.mean[side.tiles.start(tile) + first..][..own].iter().map(|x| x * weight));
         let rows = bytes.chunks_exact(channels.len()).map(|row| &row[first..first + own]);
         let factors = units.iter().zip(sums).map(|(unit, sum)| unit * sum);
-        self.workspace.isa().run(Sum { rows: rows.zip(factors), out: &mut row });
-        channels[first..].iter().zip(&row).for_each(|(&channel, x)| out[usize::from(channel) % dim] = *x);
+        self.workspace.isa().run(Sum { rows: rows.zip(factors), out: row });
+        channels[first..].iter().zip(&*row).for_each(|(&channel, x)| out[usize::from(channel) % dim] = *x);
     }
 }
 

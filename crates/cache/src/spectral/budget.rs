@@ -3,7 +3,7 @@
 use super::LANES;
 use super::settings::{BITS, Rate, SpectralSettings};
 use super::shares::Shares;
-use super::size::{expected_bytes, room};
+use super::size::{Room, expected_bytes};
 use crate::expected::ByteBudget;
 use crate::tokens::growth;
 use crate::{CacheError, CacheShape};
@@ -79,15 +79,13 @@ impl Past<'_> {
     /// All that a past has at its end whose coding began with `first` tokens.
     fn coded(&self, first: usize) -> usize {
         let (settings, shape) = (self.settings, self.shape);
-        let room = room(settings, shape, first);
-        let words = (0..shape.layers).map(|layer| room.words_of(self.shares, layer, shape)).sum();
+        let [words, tables] = Room::new(settings, shape, self.shares, first).totals();
         let superblocks = match self.superblocks(first) {
             held if held >= self.superblocks(self.last()) => held,
             _ => self.room_at_most(self.last()),
         };
         // A tail keeps room for a block more than it had when it was last cut.
         let exact = settings.sink + settings.window + 2 * settings.block - 1;
-        let tables = shape.layers.saturating_mul(room.tables);
         self.tokens(exact).saturating_add(tables).saturating_add(self.codes(words, superblocks))
     }
 

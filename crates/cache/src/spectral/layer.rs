@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fourier_kv_kernels::element::load_all;
+use fourier_kv_kernels::simd::Line;
 use half::bf16;
 
 use super::coded::{Coded, KEYS, ORDERS, VALUES};
@@ -13,7 +14,7 @@ use super::rates::{Share, share_out};
 use super::settings::SpectralSettings;
 use super::shares::{Shares, SideStatistics};
 use super::side::Side;
-use super::size::room;
+use super::size::Room;
 use super::stream::{LAST_BITS, for_pair_codes, pair_code};
 use super::tiles::Tiles;
 use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
@@ -31,6 +32,10 @@ pub(super) struct Shared {
     /// How rates are shared out, if a plan says so.
     pub(super) shares: Option<Arc<Shares>>,
     pub(super) coding: Coding,
+    /// Orthonormal DCT-II, `[B][B]`.
+    pub(super) cosines: Vec<f32>,
+    /// `[D/2][2]`: cosines and sines of the first tokens of a superblock's blocks.
+    pub(super) lanes: Vec<Line>,
 }
 
 impl Shared {
@@ -118,7 +123,8 @@ impl Layer {
     /// What fits the first `count` tokens of the tails.
     fn fitted(&self, count: usize, shared: &Shared, workspace: &Workspace) -> Coded {
         let (settings, shape) = (&shared.settings, shared.shape());
-        let room = room(settings, shape, count);
+        let room = Room::new(settings, shape, shared.shares.as_deref(), count);
+        let directions = room.directions(self.index);
         let weights = self.energy.key_weights(shape, settings.without.weights);
         let mut sides = [KEYS, VALUES].map(|side| {
             let tiles = Arc::new(Tiles::new(room.spans[side], shape));
@@ -133,7 +139,7 @@ impl Layer {
             let sample = Sample {
                 rows: &rows,
                 block: settings.block,
-                directions: room.directions[side],
+                directions: directions[side],
                 is_mixed: !settings.without.klt,
                 coding: &shared.coding,
             };
@@ -142,7 +148,7 @@ impl Layer {
         let [keys, values] = share(&sides);
         // Errors of values are in units of the residual stream: they count against the energy of the values there.
         let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
-        let thresholds = match room.sides(shared.shares.as_deref(), self.index, shape) {
+        let thresholds = match room.sides(self.index) {
             // Each side's last words may be partly empty.
             None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(2 * LAST_BITS)),
             Some(sides) => {
@@ -151,7 +157,7 @@ impl Layer {
             }
         };
         sides.iter_mut().zip(thresholds).for_each(|(side, thresholds)| side.set_thresholds(thresholds));
-        Coded::new(sides, room.spans, weights, room.words_of(shared.shares.as_deref(), self.index, shape))
+        Coded::new(sides, room.spans, weights, room.words_of(self.index))
     }
 
     /// Weighted rows of tokens of the tails, `[n][C]` in the order of channels; the tails begin `first` tokens after the

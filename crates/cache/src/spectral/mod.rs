@@ -47,6 +47,7 @@ mod without;
 use std::sync::Arc;
 
 use fourier_kv_kernels::coded::LANES;
+use fourier_kv_kernels::simd::Line;
 
 pub(crate) use budget::within;
 pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
@@ -88,7 +89,8 @@ impl SpectralCache {
             true => CacheContext::uniform(CacheShape::clone(&context.shape)),
             false => context,
         };
-        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares, coding }), layers }
+        let (cosines, lanes) = (time::cosines(settings.block), lanes(&rotary, settings.block));
+        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares, coding, cosines, lanes }), layers }
     }
 
     /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
@@ -109,9 +111,23 @@ fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
     Rotary::new(&shape.rope_frequencies, LANES * settings.block)
 }
 
+/// Cosines and sines of the first tokens of a superblock's blocks, `[D/2][2]`.
+fn lanes(rotary: &Rotary, block: usize) -> Vec<Line> {
+    let mut lanes = vec![Line::ZERO; 2 * rotary.pairs()];
+    let pairs = Line::floats_mut(&mut lanes).as_chunks_mut().0;
+    pairs.iter_mut().enumerate().for_each(|(pair, to)| *to = rotary.vectors(pair, block));
+    lanes
+}
+
 /// Heap bytes of what the layers share, with its two counts.
 fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
-    rotary(settings, shape).bytes() + Coding::bytes(settings.without) + size_of::<Shared>() + 2 * size_of::<usize>()
+    let rotary = rotary(settings, shape);
+    rotary.bytes()
+        + 2 * rotary.pairs() * size_of::<Line>()
+        + settings.block * settings.block * size_of::<f32>()
+        + Coding::bytes(settings.without)
+        + size_of::<Shared>()
+        + 2 * size_of::<usize>()
 }
 
 impl KvCache for SpectralCache {

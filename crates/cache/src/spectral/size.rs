@@ -15,50 +15,74 @@ const LEAST_TOKENS: usize = 4096;
 /// The largest part of a side's bytes that its table may take, before a smaller span is taken.
 const LARGEST_TABLE: f64 = 0.25;
 
-/// How the bytes of one layer's coded tokens are divided.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Room {
+/// How the bytes of coded tokens are divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room<'a> {
+    settings: &'a SpectralSettings,
+    shape: &'a CacheShape,
+    /// How a plan shares rates out; all layers get as much without one.
+    shares: Option<&'a Shares>,
     /// Channels that are transformed together, of keys and values.
     pub(super) spans: [Span; 2],
-    /// Directions kept, of all tiles.
-    pub(super) directions: [usize; 2],
-    /// Words of 32 bits for a block's codes, keys and values, where all layers get as many.
-    pub(super) words: usize,
     /// Bits that are left for the codes of a number, on average over all layers.
     rate: f64,
-    /// Tokens a block.
-    block: usize,
-    /// Bytes of the tables of both sides.
-    pub(super) tables: usize,
+    /// Words of 32 bits for a block's codes, keys and values, where all layers get as many.
+    pub(super) words: usize,
 }
 
-impl Room {
+impl<'a> Room<'a> {
+    /// The division for a past of which `tokens` are coded at first.
+    pub(super) fn new(
+        settings: &'a SpectralSettings,
+        shape: &'a CacheShape,
+        shares: Option<&'a Shares>,
+        tokens: usize,
+    ) -> Self {
+        let shares = shares.filter(|_| !settings.without.shares);
+        let channels = shape.kv_heads * shape.head_dim;
+        let tokens = tokens.max(LEAST_TOKENS);
+        let budget = settings.rate.bits() / 8.0 * (2 * channels * tokens) as f64;
+        let mut room = Room { settings, shape, shares, spans: spans(settings, shape, budget), rate: 0.0, words: 0 };
+        let tables = (0..shape.layers).map(|layer| room.tables(layer)).sum::<usize>() as f64 / shape.layers as f64;
+        let superblocks = tokens.div_ceil(LANES * settings.block);
+        let words = ((budget - tables) / (4 * LANES * superblocks) as f64).max(2.0);
+        room.rate = 32.0 * words / (2 * channels * settings.block) as f64;
+        room.words = words as usize;
+        room
+    }
+
+    /// Directions kept of a layer's keys and values, of all tiles: as many as the bits that they get, tables and all, are
+    /// worth.
+    pub(super) fn directions(&self, layer: usize) -> [usize; 2] {
+        let mean = self.settings.rate.bits();
+        let bits = self.shares.map_or([mean; 2], |shares| shares.at(mean, layer));
+        std::array::from_fn(|s| directions(self.settings, self.spans[s], self.shape, bits[s]))
+    }
+
+    /// Bytes of a layer's tables, of both sides.
+    pub(super) fn tables(&self, layer: usize) -> usize {
+        let sides = self.directions(layer).into_iter().zip(self.spans);
+        let sides = sides.map(|(rows, span)| table_bytes(self.settings, span, self.shape, rows));
+        sides.sum::<usize>() + size_of::<f32>() * self.shape.kv_heads * self.shape.head_dim
+    }
+
     /// Words for a block's keys and for its values, if a plan says how they are shared out.
-    pub(super) fn sides(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> Option<[usize; 2]> {
-        let numbers = (shape.kv_heads * shape.head_dim * self.block) as f64;
+    pub(super) fn sides(&self, layer: usize) -> Option<[usize; 2]> {
+        let numbers = (self.shape.kv_heads * self.shape.head_dim * self.settings.block) as f64;
         let words = |bits: f64| ((bits * numbers / 32.0) as usize).max(1);
-        shares.map(|shares| shares.at(self.rate, layer).map(words))
+        self.shares.map(|shares| shares.at(self.rate, layer).map(words))
     }
 
     /// Words for both together.
-    pub(super) fn words_of(&self, shares: Option<&Shares>, layer: usize, shape: &CacheShape) -> usize {
-        self.sides(shares, layer, shape).map_or(self.words, |sides| sides.iter().sum())
+    pub(super) fn words_of(&self, layer: usize) -> usize {
+        self.sides(layer).map_or(self.words, |sides| sides.iter().sum())
     }
-}
 
-/// The division for a past of which `tokens` are coded at first.
-pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usize) -> Room {
-    let channels = shape.kv_heads * shape.head_dim;
-    let tokens = tokens.max(LEAST_TOKENS);
-    let budget = settings.rate.bits() / 8.0 * (2 * channels * tokens) as f64;
-    let spans = spans(settings, shape, budget);
-    let directions = spans.map(|span| directions(settings, span, shape));
-    let tables = spans.iter().map(|s| table_bytes(settings, *s, shape)).sum::<usize>() + size_of::<f32>() * channels;
-    let superblocks = tokens.div_ceil(LANES * settings.block);
-    let words = (budget - tables as f64) / (4 * LANES * superblocks) as f64;
-    let words = words.max(2.0);
-    let rate = 32.0 * words / (2 * channels * settings.block) as f64;
-    Room { spans, directions, words: words as usize, rate, block: settings.block, tables }
+    /// Words of a block, and bytes of tables, of all layers.
+    pub(super) fn totals(&self) -> [usize; 2] {
+        let layers = 0..self.shape.layers;
+        [layers.clone().map(|layer| self.words_of(layer)).sum(), layers.map(|layer| self.tables(layer)).sum()]
+    }
 }
 
 /// The channels that are transformed together, of keys and values: no more than leave tables small.
@@ -69,15 +93,17 @@ fn spans(settings: &SpectralSettings, shape: &CacheShape, budget: f64) -> [Span;
     }
     [settings.keys, settings.values].map(|span| {
         let smaller = [span, Span::Head, Span::Dims(32), Span::Dims(16)].into_iter();
-        let fits = |s: &Span| table_bytes(settings, *s, shape) as f64 <= LARGEST_TABLE * budget / 2.0;
+        let bits = settings.rate.bits();
+        let bytes = |s: &Span| table_bytes(settings, *s, shape, directions(settings, *s, shape, bits));
+        let fits = |s: &Span| bytes(s) as f64 <= LARGEST_TABLE * budget / 2.0;
         let size = |s: Span| s.sizes(shape).0 * s.sizes(shape).1;
         smaller.filter(|s| size(*s) <= size(span)).find(fits).unwrap_or(Span::Dims(16))
     })
 }
 
 /// Directions that are worth their place in a table: at low rates the rest would get no bits.
-fn directions(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
-    let (channels, n, bits) = (shape.kv_heads * shape.head_dim, span.channels(shape), settings.rate.bits());
+fn directions(settings: &SpectralSettings, span: Span, shape: &CacheShape, bits: f64) -> usize {
+    let (channels, n) = (shape.kv_heads * shape.head_dim, span.channels(shape));
     if settings.without.klt {
         return channels;
     }
@@ -87,10 +113,9 @@ fn directions(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> us
     ((channels as f64 * share).ceil() as usize).max(tiles)
 }
 
-/// Bytes of a [`super::side::Side`].
-fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
-    let channels = shape.kv_heads * shape.head_dim;
-    let (n, rows) = (span.channels(shape), directions(settings, span, shape));
+/// Bytes of a [`super::side::Side`] of so many directions.
+fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape, rows: usize) -> usize {
+    let (channels, n) = (shape.kv_heads * shape.head_dim, span.channels(shape));
     let means = channels * size_of::<f32>() + channels / n * size_of::<u16>();
     let tiles = size_of::<Tiles>() + 2 * size_of::<usize>() + channels * size_of::<u16>();
     let tiles = tiles + (channels / n + 1) * size_of::<usize>();
@@ -104,15 +129,13 @@ pub(crate) fn expected_bytes(
     shares: Option<&Shares>,
     prompt: PromptSize,
 ) -> CacheBytes {
-    let shares = shares.filter(|_| !settings.without.shares);
     let coded = settings.due(prompt.tokens, false);
     let sink = if coded > 0 { settings.sink } else { 0 };
     let tail = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - sink - coded + settings.block);
     let codes = if coded > 0 {
-        let room = room(settings, shape, coded);
+        let [words, tables] = Room::new(settings, shape, shares, coded).totals();
         let superblocks = coded.div_ceil(LANES * settings.block);
-        let words: usize = (0..shape.layers).map(|layer| room.words_of(shares, layer, shape)).sum();
-        shape.layers * room.tables + superblocks * words * size_of::<[u32; LANES]>()
+        tables + superblocks * words * size_of::<[u32; LANES]>()
     } else {
         0
     };

@@ -4,7 +4,6 @@
 use fourier_kv_kernels::coded::{Direction, SideTables, padded};
 use fourier_kv_kernels::trellis::{PairLayout, STEP};
 
-use super::coded::{KEYS, VALUES};
 use super::side::Side;
 use super::stream::{CodeTables, pair_code};
 
@@ -101,10 +100,4 @@ fn table(bytes: &[i8], n: usize, out: &mut Vec<i32>) {
         out.extend((0..n).map(both));
         out.resize(out.len() + padded(n) - n, 0);
     }
-}
-
-/// Tables of both sides.
-pub(super) fn fill(sides: &[Side; 2], tables: &mut [SideTables; 2]) {
-    of_keys(&sides[KEYS], &mut tables[KEYS]);
-    of_values(&sides[VALUES], &mut tables[VALUES]);
 }

@@ -10,7 +10,9 @@ use fourier_kv_spectral::dct::Dct;
 /// If `B` is 0 or larger than 64.
 pub(super) fn cosines(block: usize) -> Vec<f32> {
     let dct = Dct::new(block).expect("settings allow blocks of 1 to 64 tokens");
-    dct.matrix().iter().map(|&c| c as f32).collect()
+    let mut cosines: Vec<f32> = dct.matrix().iter().map(|&c| c as f32).collect();
+    cosines.shrink_to_fit();
+    cosines
 }
 
 /// `[B][n]` harmonics of `[B][n]` tokens, by [`cosines`].

@@ -75,6 +75,11 @@ impl<T: Number> AttnRows<T> {
         self.dim
     }
 
+    /// The largest score, the sum and the outputs of a row.
+    pub fn row(&self, r: usize) -> (T, T, &[T]) {
+        (self.max[r], self.sum[r], &self.out[r * self.dim..(r + 1) * self.dim])
+    }
+
     /// All rows.
     pub fn all(&mut self) -> AttnRowsMut<'_, T> {
         AttnRowsMut { dim: self.dim, max: &mut self.max, sum: &mut self.sum, out: &mut self.out }

@@ -63,7 +63,8 @@ impl PairLayout {
         let both = |x: usize| (x << 16 | x) as i32;
         let (word, right) = (self.rest / 16, self.rest % 16);
         let end = self.rest + BEFORE + usize::from(bits) - 1;
-        let scale = |size: f32| (size * LARGEST).round().clamp(0.0, LARGEST) as i32;
+        // To the nearest; a rounding function would be called.
+        let scale = |size: f32| (size.clamp(0.0, 1.0) * LARGEST + 0.5) as i32;
         let base = if u32::from(bits) <= FEW_BITS { 2 << bits } else { 0 };
         let pair = Pair {
             // Nothing is read beyond the last bit of a rest.
