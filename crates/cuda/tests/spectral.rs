@@ -38,11 +38,12 @@ fn error(sizes: SpectralSizes, counts: &[(usize, usize)], first: usize, seed: u6
             (0..words).map(|_| numbers.bits() as u32).collect()
         })
         .collect();
-    let codes: Vec<Codes> = counts
-        .iter()
-        .zip(&host)
-        .map(|(&(count, _), words)| Codes { words: device.upload(words).unwrap(), room, count, first })
-        .collect();
+    let codes = |(&(count, _), words): (&(usize, usize), &Vec<u32>)| {
+        let words = device.upload(words).unwrap();
+        let words = attention.arrange(&device, &tables, (&words, room), count.div_ceil(SUPERBLOCK)).unwrap();
+        Codes { words, count, first }
+    };
+    let codes: Vec<Codes> = counts.iter().zip(&host).map(codes).collect();
     let views: Vec<_> = codes.iter().map(|codes| tables.view(codes).unwrap()).collect();
     let whole: Vec<_> = counts.iter().map(|&(_, count)| Whole::random(&mut numbers, sizes.heads, count)).collect();
     let queries = numbers.f32(counts.len() * heads * head_dim, 0.5);

@@ -1,0 +1,182 @@
+// Scores of coded keys: a tile of 32 dims of a head, 16 rotary pairs, all first halves before all second ones.
+//
+// Of each block of 16 tokens: an inverse cosine transform, the way back from directions to dims, RoPE inside the block,
+// and products with the queries, turned back to the block's first position. Four products of matrices whose results are
+// halves in the very registers that the next one reads, so nothing is converted or exchanged between them.
+#pragma once
+#include "device.cuh"
+
+// Defined for each program: HEAD_DIM, a multiple of 32; GROUP.
+#define BLOCK 16
+#define KEY_ROW 32
+#define KEY_TILES (HEAD_DIM / KEY_ROW)
+// A warp goes through so many blocks of a superblock.
+#define TURNS_OF_WARP 8
+
+__device__ __forceinline__ u32 fused_f16(u32 a, u32 b, u32 c) {
+    u32 out;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+    return out;
+}
+__device__ __forceinline__ u32 multiplied_f16(u32 a, u32 b) {
+    u32 out;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+__device__ __forceinline__ u32 minus_f16(u32 a) {
+    u32 out;
+    asm("neg.f16x2 %0, %1;" : "=r"(out) : "r"(a));
+    return out;
+}
+// d = a * b + c in halves; `low`, `high`: rows 0 to 7 and 8 to 15.
+__device__ __forceinline__ void halves_product(u32 (&d)[2], const u32 (&a)[4], u32 b0, u32 b1, u32 low, u32 high) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0, %1}, {%2, %3, %4, %5}, {%6, %7}, {%8, %9};"
+        : "=r"(d[0]), "=r"(d[1])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(low), "r"(high));
+}
+
+// Cosine and sine of a number of turns.
+__device__ __forceinline__ float2 circle(double turns) {
+    float2 point;
+    sincospif(float(2.0 * (turns - floor(turns))), &point.y, &point.x);
+    return point;
+}
+
+// A warp's tile: what is the same for all blocks, and the queries.
+struct KeyTile {
+    // B fragments [32 directions][32 dims], and means, of two dims a register, as C fragments.
+    u32 back[2][4][2];
+    u32 mean[4];
+    // Cosines and sines of the turns inside a block of this lane's tokens and pairs, [half of the pairs][row].
+    u32 cos[2][2];
+    u32 sin[2][2];
+    // This lane's dims of the queries, [half of the pairs][pair], first halves and second halves.
+    float first[2][2];
+    float second[2][2];
+    // The turn up to the superblock, and to the next.
+    float2 now[2][2];
+    float2 step[2][2];
+};
+
+// The turns of the blocks that a warp goes through, [block][tile][lane % 4]: cosines and sines of pairs of the first half
+// of the tile, then of the second. All threads of the block together.
+__device__ __forceinline__ void load_block_turns(uint4 *to, const double *turns) {
+    for (u32 at = threadIdx.x; at < TURNS_OF_WARP * KEY_TILES * 4; at += blockDim.x) {
+        const u32 block = at / (KEY_TILES * 4), tile = at / 4 % KEY_TILES;
+        u32 out[4];
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const u32 pair = tile * 16 + half * 8 + at % 4 * 2;
+            const float2 a = circle(turns[pair] * (block * BLOCK)), b = circle(turns[pair + 1] * (block * BLOCK));
+            out[2 * half] = pack_f16(a.x, b.x);
+            out[2 * half + 1] = pack_f16(a.y, b.y);
+        }
+        to[at] = make_uint4(out[0], out[1], out[2], out[3]);
+    }
+}
+
+// The way back and the means of tile `number`, [32 directions][32 dims] and [32 dims].
+__device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, const float *means) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const f16 *at = back + (k * 16 + i * 8 + lane % 4 * 2) * 32 + n * 8 + lane / 4;
+                tile.back[k][n][i] = u32(at[0]) | u32(at[32]) << 16;
+            }
+        tile.mean[n] = pack_f16(means[n * 8 + lane % 4 * 2], means[n * 8 + lane % 4 * 2 + 1]);
+    }
+}
+
+// Queries [GROUP][HEAD_DIM] and turns of tile `number`, from `position` on; superblocks are `stride` tokens.
+__device__ __forceinline__ void load_queries(KeyTile &tile, const double *turns, const float *q, u32 number, u32 position,
+                                             u32 stride) {
+    const int lane = threadIdx.x % 32, query = lane / 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const int pair = number * 16 + half * 8 + lane % 4 * 2;
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            const int token = lane / 4 + row * 8;
+            const float2 a = circle(turns[pair] * token), b = circle(turns[pair + 1] * token);
+            tile.cos[half][row] = pack_f16(a.x, b.x);
+            tile.sin[half][row] = pack_f16(a.y, b.y);
+        }
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            tile.now[half][i] = circle(turns[pair + i] * position);
+            tile.step[half][i] = circle(turns[pair + i] * stride);
+            tile.first[half][i] = query < GROUP ? q[query * HEAD_DIM + pair + i] : 0.0f;
+            tile.second[half][i] = query < GROUP ? q[query * HEAD_DIM + HEAD_DIM / 2 + pair + i] : 0.0f;
+        }
+    }
+}
+
+// Queries as B fragments: first halves, second halves, and the first ones negated.
+struct Turned {
+    u32 first[2];
+    u32 second[2];
+    u32 minus[2];
+};
+
+// The queries turned back to where the superblock begins. Goes on to the next superblock.
+__device__ __forceinline__ Turned turn_to_superblock(KeyTile &tile) {
+    Turned out;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float x[2], y[2];
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const float2 now = tile.now[half][i], step = tile.step[half][i];
+            x[i] = tile.first[half][i] * now.x + tile.second[half][i] * now.y;
+            y[i] = tile.second[half][i] * now.x - tile.first[half][i] * now.y;
+            tile.now[half][i] = make_float2(now.x * step.x - now.y * step.y, now.y * step.x + now.x * step.y);
+        }
+        out.first[half] = pack_f16(x[0], x[1]);
+        out.second[half] = pack_f16(y[0], y[1]);
+        out.minus[half] = minus_f16(out.first[half]);
+    }
+    return out;
+}
+
+// Adds the scores of a block's 16 tokens and up to 8 heads: `coefficients` [16 harmonics][32 directions] in shared memory,
+// `turn` the turn up to this block.
+__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
+                                            const Turned &queries, uint4 turn, u32 coefficients) {
+    const int lane = threadIdx.x % 32;
+    const u32 row = coefficients + (lane % 16) * KEY_ROW * 2;
+    u32 y[4][2];
+#pragma unroll
+    for (int n = 0; n < 4; n += 2) {
+        u32 b[4];
+        // Pieces of a row stand where `placed_key` in attention/spectral_units.rs puts them.
+        load_matrices_transposed(b, row + ((n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
+        halves_product(y[n], cosines, b[0], b[1], 0, 0);
+        halves_product(y[n + 1], cosines, b[2], b[3], 0, 0);
+    }
+    const u32 left[4] = {y[0][0], y[0][1], y[1][0], y[1][1]}, right[4] = {y[2][0], y[2][1], y[3][0], y[3][1]};
+    u32 k[4][2];
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+        halves_product(k[n], left, tile.back[0][n][0], tile.back[0][n][1], tile.mean[n], tile.mean[n]);
+        halves_product(k[n], right, tile.back[1][n][0], tile.back[1][n][1], k[n][0], k[n][1]);
+    }
+    u32 first[4], second[4], q[2][2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const u32 cos = half ? turn.z : turn.x, sin = half ? turn.w : turn.y;
+        q[0][half] = fused_f16(queries.first[half], cos, multiplied_f16(queries.second[half], sin));
+        q[1][half] = fused_f16(queries.second[half], cos, multiplied_f16(queries.minus[half], sin));
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], s = tile.sin[half][row];
+            first[2 * half + row] = fused_f16(x, c, minus_f16(multiplied_f16(z, s)));
+            second[2 * half + row] = fused_f16(x, s, multiplied_f16(z, c));
+        }
+    }
+    product_f16(s, first, q[0][0], q[0][1]);
+    product_f16(s, second, q[1][0], q[1][1]);
+}
