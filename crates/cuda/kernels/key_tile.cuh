@@ -91,10 +91,9 @@ __device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, co
     }
 }
 
-// Queries [GROUP][HEAD_DIM] and turns of tile `number`, from `position` on; superblocks are `stride` tokens.
-__device__ __forceinline__ void load_queries(KeyTile &tile, const double *turns, const float *q, u32 number, u32 position,
-                                             u32 stride) {
-    const int lane = threadIdx.x % 32, query = lane / 4;
+// The turns of tile `number` from `position` on; superblocks are `stride` tokens.
+__device__ __forceinline__ void load_turns(KeyTile &tile, const double *turns, u32 number, u32 position, u32 stride) {
+    const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         const int pair = number * 16 + half * 8 + lane % 4 * 2;
@@ -109,10 +108,21 @@ __device__ __forceinline__ void load_queries(KeyTile &tile, const double *turns,
         for (int i = 0; i < 2; i++) {
             tile.now[half][i] = circle(turns[pair + i] * position);
             tile.step[half][i] = circle(turns[pair + i] * stride);
-            tile.first[half][i] = query < GROUP ? q[query * HEAD_DIM + pair + i] : 0.0f;
-            tile.second[half][i] = query < GROUP ? q[query * HEAD_DIM + HEAD_DIM / 2 + pair + i] : 0.0f;
         }
     }
+}
+
+// The dims of tile `number` of queries [GROUP][HEAD_DIM].
+__device__ __forceinline__ void load_queries(KeyTile &tile, const float *q, u32 number) {
+    const int lane = threadIdx.x % 32, query = lane / 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const float *at = q + query * HEAD_DIM + number * 16 + half * 8 + lane % 4 * 2 + i;
+            tile.first[half][i] = query < GROUP ? at[0] : 0.0f;
+            tile.second[half][i] = query < GROUP ? at[HEAD_DIM / 2] : 0.0f;
+        }
 }
 
 // Queries as B fragments: first halves, second halves, and the first ones negated.

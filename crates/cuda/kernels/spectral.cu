@@ -166,12 +166,11 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     load_block_turns(turns, constants.turns);
     const u32 levels = prepare(shared, constants.levels);
     // Warps share out tiles, and halves of the blocks.
-    const int number = warp % 4, first_block = warp / 4 * TURNS_OF_WARP;
+    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * TURNS_OF_WARP;
+    const u32 there = head * KEY_TILES + number, position = coded.first + own.first * SUPERBLOCK + first_block * BLOCK;
     KeyTile tile;
-    const u32 there = head * KEY_TILES + min(number, KEY_TILES - 1);
     load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
-    load_queries(tile, constants.turns, q + u64(query_head) * HEAD_DIM, min(number, KEY_TILES - 1),
-                 coded.first + own.first * SUPERBLOCK + first_block * BLOCK, SUPERBLOCK);
+    load_turns(tile, constants.turns, number, position, SUPERBLOCK);
     u32 inverse[4], forward[2][2];
     load_cosines(inverse, constants.cosines);
     load_forward(forward, constants.cosines);
@@ -180,9 +179,13 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
         decode<BLOCK_BYTES>(coded.keys, head, words, levels, coefficients);
         words += coded.stride;
         if (superblock + 1 < own.end) prefetch(coded.keys, head, words);
+        if (superblock == own.first) {
+            begin();
+            load_queries(tile, q + u64(query_head) * HEAD_DIM, number);
+        }
         __syncthreads();
         const Turned queries = turn_to_superblock(tile);
-        if (number < KEY_TILES) {
+        if (warp % 4 < KEY_TILES) {
 #pragma unroll 2
             for (int i = 0; i < TURNS_OF_WARP; i++) {
                 const int block = first_block + i;
@@ -220,8 +223,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     const Piece own = share_of(superblocks + whole_pieces, gridDim.x, blockIdx.x);
     const Piece mine = {min(own.first, superblocks), min(own.end, superblocks)};
     if (mine.first < mine.end) prefetch(coded.keys, blockIdx.y, coded.codes + u64(mine.first) * coded.stride);
-    begin();
-    if (mine.first < mine.end) score_superblocks(shared, q, coded, constants, work, scale, mine);
+    if (mine.first < mine.end)
+        score_superblocks(shared, q, coded, constants, work, scale, mine);
+    else
+        begin();
     // Whole tokens are the work of four warps.
     __syncthreads();
     if (threadIdx.x >= WARPS * 32) return;
@@ -288,18 +293,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     if (own.first < own.end) prefetch(coded.values, part, words);
     const u32 levels = prepare(shared, constants.levels), coefficients = shared_address(shared + LEVEL_BYTES);
     const u64 query_head = u64(blockIdx.z * gridDim.y + part) / VALUE_HEADS * TILE_HEADS;
-    begin();
 
-    const float top = largest_of(work, query_head, own);
-    float sums[ROW_TILES][4] = {};
+    float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
+        decode<BLOCK_BYTES>(coded.values, part, words, levels, coefficients);
+        words += coded.stride;
+        if (superblock + 1 < own.end) prefetch(coded.values, part, words);
+        if (superblock == own.first) {
+            begin();
+            top = largest_of(work, query_head, own);
+        }
         uint2 weights[2];
 #pragma unroll
         for (int i = 0; i < 2; i++)
             weights[i] = load_weights(work, query_head, superblock, warp + i * TURNS_OF_WARP, top);
-        decode<BLOCK_BYTES>(coded.values, part, words, levels, coefficients);
-        words += coded.stride;
-        if (superblock + 1 < own.end) prefetch(coded.values, part, words);
         __syncthreads();
 #pragma unroll
         for (int i = 0; i < 2; i++) {
@@ -314,6 +321,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         }
         __syncthreads();
     }
+    if (own.first >= own.end) begin();
     const u64 place = (u64(blockIdx.z) * gridDim.y + part) * gridDim.x + blockIdx.x;
     write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + place * 8 * HEAD_DIM);
     if (warp == 0 && lane % 4 == 0) work.largest[place * 8 + lane / 4] = top;
