@@ -55,7 +55,6 @@ __device__ __forceinline__ u32 bytes_of(u32 a, u32 b, u32 which) {
 }
 // Both halves negated where bits 15 and 31 say so.
 __device__ __forceinline__ u32 signed_by(u32 pair, u32 bits) { return pair ^ (bits & 0x80008000u); }
-__device__ __forceinline__ u32 rotated(u32 x, int left) { return __funnelshift_l(x, x, left); }
 
 // Where the two coefficients of a lane go: into block after block, `STRIDE` bytes apart.
 template <bool BOTH, int STRIDE> struct Places {
@@ -71,10 +70,6 @@ template <bool BOTH, int STRIDE> struct Places {
             if (has_second)
                 asm volatile("st.shared.b16 [%0], %1;" ::"r"(second + block * STRIDE), "h"(u16(pair >> 16)) : "memory");
         }
-    }
-    __device__ __forceinline__ void next() {
-        first += STRIDE;
-        second += STRIDE;
     }
 };
 
@@ -110,33 +105,29 @@ template <class To> __device__ __forceinline__ void decode_signs(u32 (&planes)[2
         to.put(b, plus_f16(signed_by(high, no_high << (15 - b)), signed_by(low, no_low << (15 - b))));
 }
 
-// Numbers of levels in nibbles, of four of their bits: nibble n of either half is block 4 n. `planes` as `turn` left them.
-template <int BITS> __device__ __forceinline__ u32 nibbles(const u32 *planes) {
-    u32 out = choose(0x22222222u, planes[1], planes[0]);
-    if (BITS > 2) out = choose(0x44444444u, planes[2], out);
-    if (BITS > 3) out = choose(0x88888888u, planes[3], out);
-    return out;
-}
+// Moves bits to the left, or to the right.
+__device__ __forceinline__ u32 moved(u32 x, int left) { return left < 0 ? x >> -left : x << left; }
 
-// Turns planes so that bit i of a number lies at bit i of a nibble.
-template <int BITS> __device__ __forceinline__ void turn(u32 *planes) {
-#pragma unroll
-    for (int i = 1; i < BITS; i++) planes[i] = rotated(planes[i], i % 4);
+// Numbers of levels in nibbles, of four of their bits: nibble n of either half is block 4 n + q.
+template <int BITS> __device__ __forceinline__ u32 nibbles(const u32 *planes, int q) {
+    u32 out = choose(0x22222222u, moved(planes[1], 1 - q), moved(planes[0], -q));
+    if (BITS > 2) out = choose(0x44444444u, moved(planes[2], 2 - q), out);
+    if (BITS > 3) out = choose(0x88888888u, moved(planes[3], 3 - q), out);
+    return out;
 }
 
 // Two and three bits: eight levels, or eight magnitudes, a byte of each in two registers.
 template <int BITS, class To>
 __device__ __forceinline__ void decode_bytes(u32 (&planes)[BITS + 1], u32 sizes, u32 levels, To to) {
     const uint4 table = read_table(levels);
-    u32 minus = ~planes[BITS];
+    const u32 minus = ~planes[BITS];
     if (BITS == 3) {
 #pragma unroll
         for (int i = 0; i < BITS; i++) planes[i] ^= minus;
     }
-    turn<3>(planes);
-#pragma unroll 1
+#pragma unroll
     for (int q = 0; q < 4; q++) {
-        const u32 numbers = nibbles<3>(planes) & 0x77777777u;
+        const u32 numbers = nibbles<3>(planes, q) & 0x77777777u;
 #pragma unroll
         for (int side = 0; side < 2; side++) {
             // Blocks 8 side and 8 side + 4 of the first coefficient, and of the second.
@@ -145,14 +136,10 @@ __device__ __forceinline__ void decode_bytes(u32 (&planes)[BITS + 1], u32 sizes,
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 const int block = 8 * side + 4 * i;
-                const u32 size = BITS == 3 ? signed_by(sizes, minus << (15 - block)) : sizes;
-                to.put(block, times_f16(bytes_of(low, high, i ? 0x7351 : 0x6240), size));
+                const u32 size = BITS == 3 ? signed_by(sizes, minus << (15 - block - q)) : sizes;
+                to.put(block + q, times_f16(bytes_of(low, high, i ? 0x7351 : 0x6240), size));
             }
         }
-#pragma unroll
-        for (int i = 0; i < 3; i++) planes[i] = rotated(planes[i], 31);
-        minus = rotated(minus, 31);
-        to.next();
     }
 }
 
@@ -168,16 +155,15 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
     // Bytes are places of words up to 6 bits, else numbers.
     constexpr int UP = BITS < 7 ? 2 : 0;
     constexpr u32 LOW = 0x01010101u * (15 << UP), ALL = 0x01010101u * (((1 << BITS) - 1) << UP & 255);
-    u32 minus = ~planes[BITS];
+    const u32 minus = ~planes[BITS];
 #pragma unroll
     for (int i = 0; i < BITS; i++) planes[i] ^= minus;
-    turn<BITS>(planes);
-#pragma unroll 1
+#pragma unroll
     for (int q = 0; q < 4; q++) {
-        const u32 numbers = nibbles<4>(planes);
+        const u32 numbers = nibbles<4>(planes, q);
         u32 even = numbers << UP, odd = UP ? numbers >> 2 : numbers >> 4;
         if (BITS > 4) {
-            const u32 upper = BITS > 5 ? nibbles<BITS - 4>(planes + 4) : planes[4];
+            const u32 upper = BITS > 5 ? nibbles<BITS - 4>(planes + 4, q) : moved(planes[4], -q);
             even = choose(LOW, even, upper << (4 + UP));
             odd = choose(LOW, odd, upper << UP);
         }
@@ -189,76 +175,116 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
             const u32 bytes = i % 2 ? odd : even;
             const u32 a = look_up<BITS>(levels, bytes, i / 2), b = look_up<BITS>(levels, bytes, 2 + i / 2);
             const u32 pair = bytes_of(a, b, 0x5410);
-            to.put(4 * i, times_f16(pair, signed_by(sizes, minus << (15 - 4 * i))));
+            to.put(4 * i + q, times_f16(pair, signed_by(sizes, minus << (15 - 4 * i - q))));
         }
-#pragma unroll
-        for (int i = 0; i < BITS; i++) planes[i] = rotated(planes[i], 31);
-        minus = rotated(minus, 31);
-        to.next();
     }
 }
 
-// The subsets' two bits of a lane's coefficients.
+// Words of a part's codes that are kept in shared memory while they are decoded, the trellis bits first; with 2.25 bits a
+// coefficient all are. What does not fit is read from where it is.
+#define STAGED_WORDS (HEAD_DIM * 18)
+
+// A part's codes of the superblock at hand.
+struct Codes {
+    // Its units.
+    u32 first;
+    u32 end;
+    // In words of a superblock: trellis bits and planes, from a multiple of 16 bytes to one.
+    u32 trellis;
+    u32 trellis_end;
+    u32 planes;
+    u32 planes_end;
+    // In shared memory.
+    u32 *staged;
+};
+
+__device__ __forceinline__ Codes load_part(const Coding &coding, u32 part, u32 *staged) {
+    const uint4 units = __ldg(coding.parts + 2 * part), words = __ldg(coding.parts + 2 * part + 1);
+    const u32 trellis = words.z & ~3u, planes = words.x & ~3u, trellis_end = (words.w + 3) & ~3u;
+    const u32 room = STAGED_WORDS - (trellis_end - trellis);
+    return {units.x, units.y, trellis, trellis_end, planes, min((words.y + 3) & ~3u, planes + room), staged};
+}
+
+// Copies a superblock's codes without waiting; the threads of the block together.
+__device__ __forceinline__ void stage(const Codes &codes, const u32 *words) {
+    const u32 trellis = codes.trellis_end - codes.trellis, all = trellis + codes.planes_end - codes.planes;
+    for (u32 at = threadIdx.x * 4; at < all; at += DECODERS * 32 * 4) {
+        const u32 from = at < trellis ? codes.trellis + at : codes.planes + at - trellis;
+        copy_16(shared_address(codes.staged + at), words + from, true);
+    }
+    end_copies();
+}
+
+// The subsets' two bits of a lane's coefficients; `words`: of trellis bits, from the superblock's first on.
 template <bool BOTH> __device__ __forceinline__ uint2 subsets(const u32 *words, uint4 pair) {
     if (BOTH) {
-        const u32 now = __ldg(words + pair.z), before = __ldg(words + pair.z - 1), first = __ldg(words + pair.z - 2);
+        const u32 now = words[pair.z], before = words[pair.z - 1], first = words[pair.z - 2];
         // Trellis bits one coefficient earlier.
         const u32 shifted = bytes_of(before, now, 0x5432), earlier = bytes_of(first, before, 0x5432);
         return make_uint2(before, now ^ shifted ^ earlier);
     }
     const u16 *a = reinterpret_cast<const u16 *>(words) + pair.z, *b = reinterpret_cast<const u16 *>(words) + pair.w;
-    const u32 high_a = u32(__ldg(a) ^ __ldg(a - 1) ^ __ldg(a - 3)), high_b = u32(__ldg(b) ^ __ldg(b - 1) ^ __ldg(b - 3));
-    return make_uint2(u32(__ldg(a - 2)) | u32(__ldg(b - 2)) << 16, high_a | high_b << 16);
+    const u32 high_a = u32(a[0] ^ a[-1] ^ a[-3]), high_b = u32(b[0] ^ b[-1] ^ b[-3]);
+    return make_uint2(u32(a[-2]) | u32(b[-2]) << 16, high_a | high_b << 16);
 }
 
+// `planes`: of this lane, `stride` words apart.
 template <int BITS, bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_unit(const u32 *words, uint4 unit, uint4 pair, u32 levels, u32 to) {
-    const int lane = threadIdx.x % 32;
-    u32 planes[BITS + 1];
+__device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2 subset, uint4 pair, u32 levels, u32 to) {
+    u32 bits[BITS + 1] = {subset.x, subset.y};
 #pragma unroll
-    for (int i = 0; i + 1 < BITS; i++) planes[2 + i] = __ldg(words + unit.y + i * unit.w + lane);
-    const uint2 low = subsets<BOTH>(words, pair);
-    planes[0] = low.x;
-    planes[1] = low.y;
+    for (int i = 0; i + 1 < BITS; i++) bits[2 + i] = planes[i * stride];
     const u32 second = pair.y >> 16;
     const Places<BOTH, STRIDE> places = {to + (pair.y & 0xffff), to + second, second != NO_PLACE};
     const u32 own = levels + 4 * LEVELS_OF(BITS);
     if constexpr (BITS == 1)
-        decode_signs(planes, pair.x, own, places);
+        decode_signs(bits, pair.x, own, places);
     else if constexpr (BITS < 4)
-        decode_bytes<BITS>(planes, pair.x, own, places);
+        decode_bytes<BITS>(bits, pair.x, own, places);
     else
-        decode_numbers<BITS>(planes, pair.x, own, places);
+        decode_numbers<BITS>(bits, pair.x, own, places);
 }
 
 template <bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_any(const u32 *words, uint4 unit, uint4 pair, u32 levels, u32 to) {
+__device__ __forceinline__ void decode_any(const u32 *trellis, const u32 *planes, uint4 unit, uint4 pair, u32 levels,
+                                           u32 to) {
+    const uint2 low = subsets<BOTH>(trellis, pair);
     switch (unit.x % FOLLOWING) {
-    case 1: return decode_unit<1, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 2: return decode_unit<2, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 3: return decode_unit<3, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 4: return decode_unit<4, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 5: return decode_unit<5, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 6: return decode_unit<6, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 7: return decode_unit<7, BOTH, STRIDE>(words, unit, pair, levels, to);
-    case 8: return decode_unit<8, BOTH, STRIDE>(words, unit, pair, levels, to);
+    case 1: return decode_unit<1, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 2: return decode_unit<2, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 3: return decode_unit<3, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 4: return decode_unit<4, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 5: return decode_unit<5, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 6: return decode_unit<6, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 7: return decode_unit<7, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+    case 8: return decode_unit<8, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
     }
 }
 
 // Writes the coefficients of a part to their places in 16 blocks, `STRIDE` bytes apart, in shared memory from `to` on;
-// those without bits are left alone. `DECODERS` warps.
+// those without bits are left alone. `words`: the superblock's, of which those of `codes` are staged. `DECODERS` warps.
 template <int STRIDE>
-__device__ __forceinline__ void decode(const Coding &coding, u32 part, const u32 *words, u32 levels, u32 to) {
-    const uint4 own = __ldg(coding.parts + 2 * part);
+__device__ __forceinline__ void decode(const Coding &coding, const Codes &codes, const u32 *words, u32 levels, u32 to) {
     const u32 lane = threadIdx.x % 32;
-    for (u32 i = own.x + threadIdx.x / 32; i < own.y; i += DECODERS) {
-        const uint4 unit = __ldg(coding.units + i);
-        if (lane >= unit.w) continue;
-        const uint4 pair = __ldg(coding.pairs + unit.z + lane);
-        if (unit.x >= FOLLOWING)
-            decode_any<true, STRIDE>(words, unit, pair, levels, to);
-        else
-            decode_any<false, STRIDE>(words, unit, pair, levels, to);
+    const u32 *trellis = codes.staged - codes.trellis;
+    const u32 *staged = codes.staged + (codes.trellis_end - codes.trellis) - codes.planes;
+    const u32 first = codes.first + threadIdx.x / 32;
+    if (first >= codes.end) return;
+    uint4 unit = __ldg(coding.units + first), pair = __ldg(coding.pairs + unit.z + min(lane, unit.w - 1));
+    for (u32 i = first; i < codes.end; i += DECODERS) {
+        // The next unit, while this one is decoded.
+        const uint4 next = __ldg(coding.units + min(i + DECODERS, codes.end - 1));
+        const uint4 next_pair = __ldg(coding.pairs + next.z + min(lane, next.w - 1));
+        if (lane < unit.w) {
+            const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= codes.planes_end;
+            const u32 *planes = (here ? staged : words) + unit.y + lane;
+            if (unit.x >= FOLLOWING)
+                decode_any<true, STRIDE>(trellis, planes, unit, pair, levels, to);
+            else
+                decode_any<false, STRIDE>(trellis, planes, unit, pair, levels, to);
+        }
+        unit = next;
+        pair = next_pair;
     }
     __syncwarp();
 }
@@ -267,8 +293,8 @@ __device__ __forceinline__ void decode(const Coding &coding, u32 part, const u32
 __device__ __forceinline__ void prefetch_line(const void *at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
 
 // Fetches a part's codes into the second cache, all threads together.
-__device__ __forceinline__ void prefetch(const Coding &coding, u32 part, const u32 *words) {
-    const uint4 ranges = __ldg(coding.parts + 2 * part + 1);
-    for (u32 at = ranges.x + threadIdx.x * 32; at < ranges.y; at += blockDim.x * 32) prefetch_line(words + at);
-    for (u32 at = ranges.z + threadIdx.x * 32; at < ranges.w; at += blockDim.x * 32) prefetch_line(words + at);
+__device__ __forceinline__ void prefetch(const Codes &codes, const u32 *words) {
+    const u32 thread = threadIdx.x * 32;
+    for (u32 at = codes.planes + thread; at < codes.planes_end; at += DECODERS * 32 * 32) prefetch_line(words + at);
+    for (u32 at = codes.trellis + thread; at < codes.trellis_end; at += DECODERS * 32 * 32) prefetch_line(words + at);
 }

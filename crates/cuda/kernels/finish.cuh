@@ -30,48 +30,58 @@ __device__ __forceinline__ float2 merge_halves(const float2 *from, u32 count) {
     return out;
 }
 
-// out [B][H][D]. Blocks: (H, D / 32, B); THREADS threads; at most 32 pieces of whole tokens.
+// Pieces whose sums are asked for at a time.
+#define AT_A_TIME 12
+
+// out [B][H][D]. Blocks: (H, D / 32, B); THREADS threads; at most MOST_PIECES pieces, and 32 of whole tokens.
+#define MOST_PIECES 1024
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
     spectral_finish(const Coded *sequences, Work work, u32 pieces, u32 whole_pieces, float *out) {
-    __shared__ float rows[CHANNELS], partial[FINISH_WARPS][FINISH_DIMS];
+    __shared__ float rows[CHANNELS], factors[MOST_PIECES], partial[FINISH_WARPS][FINISH_DIMS];
     const Coded &coded = sequences[blockIdx.z];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 head = blockIdx.x / GROUP, column = blockIdx.x % TILE_HEADS, dim = blockIdx.y * FINISH_DIMS + lane;
     const u32 kv_heads = gridDim.x / GROUP, part = head / VALUE_HEADS * VALUE_HEADS;
-    const u64 row = u64(blockIdx.z) * gridDim.x + blockIdx.x;
+    const u64 row = u64(blockIdx.z) * gridDim.x + blockIdx.x, place = (u64(blockIdx.z) * kv_heads + part) * pieces;
     const float *back = coded.value_back + u64(head) * CHANNELS * HEAD_DIM + dim;
     if (lane == 0)
         for (int r = warp; r < CHANNELS; r += FINISH_WARPS) prefetch_line(back + r * HEAD_DIM);
     const float mean = coded.value_means[head * HEAD_DIM + dim];
-    begin();
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK;
-    const float2 own = merge_halves(work.halves + row * work.superblocks * 2, 2 * superblocks);
-    for (int r = threadIdx.x; r < CHANNELS; r += THREADS) {
-        const u64 place = (u64(blockIdx.z) * kv_heads + part + r / HEAD_DIM) * pieces;
-        const float *sums = work.sums + place * 8 * HEAD_DIM + column * HEAD_DIM + r % HEAD_DIM;
-        const float *largest = work.largest + place * 8 + column;
-        float total = 0.0f;
-#pragma unroll 8
-        for (u32 i = 0; i < pieces; i++) total += sums[i * 8 * HEAD_DIM] * rescale(largest[i * 8], own.x);
-        rows[r] = total;
-    }
-    __syncthreads();
-    float value = 0.0f;
-#pragma unroll 16
-    for (int r = warp; r < CHANNELS; r += FINISH_WARPS) value += rows[r] * back[r * HEAD_DIM];
-    partial[warp][lane] = value;
-    __syncthreads();
-    if (warp > 0) return;
-    value = own.y * mean;
-#pragma unroll
-    for (int i = 0; i < FINISH_WARPS; i++) value += partial[i][lane];
+    begin();
+    // Whole tokens: a piece a lane, its outputs a piece a warp.
     const u64 states = row * whole_pieces;
     const bool there = u32(lane) < whole_pieces;
     const float top = there ? work.whole.max[states + lane] : MINUS_INFINITY;
+    const float sum = there ? work.whole.sum[states + lane] : 0.0f;
+    const float2 own = merge_halves(work.halves + row * work.superblocks * 2, 2 * superblocks);
     const float all = fmaxf(own.x, warp_max(top)), factor = rescale(top, all), coded_factor = rescale(own.x, all);
-    const float total = warp_sum(there ? factor * work.whole.sum[states + lane] : 0.0f) + coded_factor * own.y;
-    value *= coded_factor;
-    for (u32 i = 0; i < whole_pieces; i++)
+    float value = warp == 0 ? coded_factor * own.y * mean : 0.0f;
+    for (u32 i = warp; i < whole_pieces; i += FINISH_WARPS)
         value += __shfl_sync(0xffffffffu, factor, i) * work.whole.out[(states + i) * HEAD_DIM + dim];
+    for (u32 i = threadIdx.x; i < pieces; i += THREADS)
+        factors[i] = rescale(work.largest[(place + i) * 8 + column], all);
+    __syncthreads();
+    for (int r = threadIdx.x; r < CHANNELS; r += THREADS) {
+        const float *sums = work.sums + ((place + r / HEAD_DIM * pieces) * 8 + column) * HEAD_DIM + r % HEAD_DIM;
+        float total = 0.0f;
+        for (u32 i = 0; i < pieces; i += AT_A_TIME)
+#pragma unroll
+            for (u32 j = 0; j < AT_A_TIME; j++) {
+                const u32 piece = min(i + j, pieces - 1);
+                total += (i + j < pieces ? factors[piece] : 0.0f) * sums[piece * 8 * HEAD_DIM];
+            }
+        rows[r] = total;
+    }
+    __syncthreads();
+#pragma unroll 32
+    for (int r = warp; r < CHANNELS; r += FINISH_WARPS) value += rows[r] * back[r * HEAD_DIM];
+    partial[warp][lane] = value;
+    const float total = warp_sum(factor * sum) + coded_factor * own.y;
+    __syncthreads();
+    if (warp > 0) return;
+    value = 0.0f;
+#pragma unroll
+    for (int i = 0; i < FINISH_WARPS; i++) value += partial[i][lane];
     out[row * HEAD_DIM + dim] = total > 0.0f ? value / total : 0.0f;
 }

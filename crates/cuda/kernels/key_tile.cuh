@@ -58,23 +58,6 @@ struct KeyTile {
     float2 step[2][2];
 };
 
-// The turns of the blocks that a warp goes through, [block][tile][lane % 4]: cosines and sines of pairs of the first half
-// of the tile, then of the second. All threads of the block together.
-__device__ __forceinline__ void load_block_turns(uint4 *to, const double *turns) {
-    for (u32 at = threadIdx.x; at < TURNS_OF_WARP * KEY_TILES * 4; at += blockDim.x) {
-        const u32 block = at / (KEY_TILES * 4), tile = at / 4 % KEY_TILES;
-        u32 out[4];
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const u32 pair = tile * 16 + half * 8 + at % 4 * 2;
-            const float2 a = circle(turns[pair] * (block * BLOCK)), b = circle(turns[pair + 1] * (block * BLOCK));
-            out[2 * half] = pack_f16(a.x, b.x);
-            out[2 * half + 1] = pack_f16(a.y, b.y);
-        }
-        to[at] = make_uint4(out[0], out[1], out[2], out[3]);
-    }
-}
-
 // The way back and the means of tile `number`, [32 directions][32 dims] and [32 dims].
 __device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, const float *means) {
     const int lane = threadIdx.x % 32;
@@ -91,23 +74,23 @@ __device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, co
     }
 }
 
-// The turns of tile `number` from `position` on; superblocks are `stride` tokens.
-__device__ __forceinline__ void load_turns(KeyTile &tile, const double *turns, u32 number, u32 position, u32 stride) {
+// The turns of tile `number` from `position` on; tables as `Constants` in spectral.cu has them.
+__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, const float2 *steps, const double *turns,
+                                           u32 number, u32 position) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int pair = number * 16 + half * 8 + lane % 4 * 2;
 #pragma unroll
         for (int row = 0; row < 2; row++) {
-            const int token = lane / 4 + row * 8;
-            const float2 a = circle(turns[pair] * token), b = circle(turns[pair + 1] * token);
-            tile.cos[half][row] = pack_f16(a.x, b.x);
-            tile.sin[half][row] = pack_f16(a.y, b.y);
+            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + lane);
+            tile.cos[half][row] = both.x;
+            tile.sin[half][row] = both.y;
         }
+        const int pair = number * 16 + half * 8 + lane % 4 * 2;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             tile.now[half][i] = circle(turns[pair + i] * position);
-            tile.step[half][i] = circle(turns[pair + i] * stride);
+            tile.step[half][i] = __ldg(steps + pair + i);
         }
     }
 }

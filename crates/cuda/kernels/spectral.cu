@@ -51,6 +51,13 @@ struct Constants {
     const float *cosines;
     // [D / 2]: turns a token of each rotary pair.
     const double *turns;
+    // Cosines and sines of turns, of two pairs a register: [KEY_TILES][2 halves of the pairs][2][8 tokens][4] inside a
+    // block, cosines and sines; [8 blocks][KEY_TILES][4] inside half a superblock, cosines and sines of both halves of the
+    // pairs.
+    const uint2 *inside;
+    const uint4 *between;
+    // [D / 2]: of a superblock, one pair after the other.
+    const float2 *steps;
 };
 
 // What is handed from launch to launch.
@@ -72,11 +79,13 @@ struct Work {
 #define BLOCK_BYTES (BLOCK * HEAD_DIM * 2 + 16)
 #define COEFFICIENT_BYTES (LANES * BLOCK_BYTES)
 #define THREADS (DECODERS * 32)
+#define STAGED_BYTES (STAGED_WORDS * 4)
 #define TURN_BYTES (TURNS_OF_WARP * KEY_TILES * 64)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
-#define SCORE_BYTES (LEVEL_BYTES + COEFFICIENT_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
-#define SUM_BYTES (LEVEL_BYTES + MOST(COEFFICIENT_BYTES, DECODERS * HEAD_DIM * 8 * 4))
+#define COMMON_BYTES (LEVEL_BYTES + STAGED_BYTES + COEFFICIENT_BYTES)
+#define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
+#define SUM_BYTES (LEVEL_BYTES + MOST(STAGED_BYTES + COEFFICIENT_BYTES, DECODERS * HEAD_DIM * 8 * 4))
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
 extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
 
@@ -85,12 +94,13 @@ __device__ __forceinline__ Piece share_of(u32 count, u32 parts, u32 number) {
     return {u32(u64(count) * number / parts), u32(u64(count) * (number + 1) / parts)};
 }
 
-// Levels, and zeros for coefficients that have no bits.
+// Levels, and zeros for coefficients that have no bits; waits for copies.
 __device__ __forceinline__ u32 prepare(u8 *shared, const u32 *levels) {
     u32 *to = reinterpret_cast<u32 *>(shared);
     for (u32 at = threadIdx.x; at < LEVEL_WORDS; at += THREADS) to[at] = levels[at];
     for (u32 at = threadIdx.x; at < COEFFICIENT_BYTES / 16; at += THREADS)
-        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES)[at] = make_uint4(0, 0, 0, 0);
+        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + STAGED_BYTES)[at] = make_uint4(0, 0, 0, 0);
+    wait_copies<0>();
     __syncthreads();
     return levels_at(to);
 }
@@ -160,30 +170,34 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
                                                   Piece own) {
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES);
-    uint4 *turns = reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + COEFFICIENT_BYTES);
-    float *partial = reinterpret_cast<float *>(shared + LEVEL_BYTES + COEFFICIENT_BYTES + TURN_BYTES);
-    load_block_turns(turns, constants.turns);
+    u32 *staged = reinterpret_cast<u32 *>(shared + LEVEL_BYTES);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGED_BYTES);
+    uint4 *turns = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
+    float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
+    const Codes codes = load_part(coded.keys, head, staged);
+    const u32 *words = coded.codes + u64(own.first) * coded.stride;
+    stage(codes, words);
+    for (u32 at = threadIdx.x; at < TURNS_OF_WARP * KEY_TILES * 4; at += THREADS) turns[at] = constants.between[at];
     const u32 levels = prepare(shared, constants.levels);
     // Warps share out tiles, and halves of the blocks.
     const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * TURNS_OF_WARP;
     const u32 there = head * KEY_TILES + number, position = coded.first + own.first * SUPERBLOCK + first_block * BLOCK;
     KeyTile tile;
     load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
-    load_turns(tile, constants.turns, number, position, SUPERBLOCK);
+    load_turns(tile, constants.inside, constants.steps, constants.turns, number, position);
     u32 inverse[4], forward[2][2];
     load_cosines(inverse, constants.cosines);
     load_forward(forward, constants.cosines);
-    const u32 *words = coded.codes + u64(own.first) * coded.stride;
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        decode<BLOCK_BYTES>(coded.keys, head, words, levels, coefficients);
+        if (superblock + 1 < own.end) prefetch(codes, words + coded.stride);
+        decode<BLOCK_BYTES>(coded.keys, codes, words, levels, coefficients);
         words += coded.stride;
-        if (superblock + 1 < own.end) prefetch(coded.keys, head, words);
         if (superblock == own.first) {
             begin();
             load_queries(tile, q + u64(query_head) * HEAD_DIM, number);
         }
         __syncthreads();
+        if (superblock + 1 < own.end) stage(codes, words);
         const Turned queries = turn_to_superblock(tile);
         if (warp % 4 < KEY_TILES) {
 #pragma unroll 2
@@ -203,6 +217,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
                 }
             }
         }
+        wait_copies<0>();
         __syncthreads();
         for (int task = warp; task < 2 * GROUP; task += DECODERS) {
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
@@ -222,7 +237,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK;
     const Piece own = share_of(superblocks + whole_pieces, gridDim.x, blockIdx.x);
     const Piece mine = {min(own.first, superblocks), min(own.end, superblocks)};
-    if (mine.first < mine.end) prefetch(coded.keys, blockIdx.y, coded.codes + u64(mine.first) * coded.stride);
     if (mine.first < mine.end)
         score_superblocks(shared, q, coded, constants, work, scale, mine);
     else
@@ -282,7 +296,7 @@ __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[RO
 }
 
 // Blocks: (pieces, G, B); THREADS threads. Each warp has two of a superblock's blocks.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
     spectral_sums(const Coded *sequences, Constants constants, Work work) {
     extern __shared__ __align__(128) u8 shared[];
     const Coded &coded = sequences[blockIdx.z];
@@ -290,15 +304,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, part = blockIdx.y;
     const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    if (own.first < own.end) prefetch(coded.values, part, words);
-    const u32 levels = prepare(shared, constants.levels), coefficients = shared_address(shared + LEVEL_BYTES);
+    const Codes codes = load_part(coded.values, part, reinterpret_cast<u32 *>(shared + LEVEL_BYTES));
+    if (own.first < own.end) stage(codes, words);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGED_BYTES);
+    const u32 levels = prepare(shared, constants.levels);
     const u64 query_head = u64(blockIdx.z * gridDim.y + part) / VALUE_HEADS * TILE_HEADS;
 
     float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        decode<BLOCK_BYTES>(coded.values, part, words, levels, coefficients);
+        if (superblock + 1 < own.end) prefetch(codes, words + coded.stride);
+        decode<BLOCK_BYTES>(coded.values, codes, words, levels, coefficients);
         words += coded.stride;
-        if (superblock + 1 < own.end) prefetch(coded.values, part, words);
         if (superblock == own.first) {
             begin();
             top = largest_of(work, query_head, own);
@@ -308,17 +324,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         for (int i = 0; i < 2; i++)
             weights[i] = load_weights(work, query_head, superblock, warp + i * TURNS_OF_WARP, top);
         __syncthreads();
+        if (superblock + 1 < own.end) stage(codes, words);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const u32 block = coefficients + (warp + i * TURNS_OF_WARP) * BLOCK_BYTES;
-            const u32 rows = block + lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
+            // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
+            const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
 #pragma unroll
             for (int m = 0; m < ROW_TILES; m++) {
                 u32 a[4];
-                load_matrices(a, rows + m * 16 * BLOCK * 2);
+                load_matrices(a, block + (rows ^ m / 2 % 2 * 64) + m * 16 * BLOCK * 2);
                 product_f16(sums[m], a, weights[i].x, weights[i].y);
             }
         }
+        wait_copies<0>();
         __syncthreads();
     }
     if (own.first >= own.end) begin();

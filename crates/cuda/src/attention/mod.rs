@@ -7,6 +7,7 @@ pub mod seal;
 pub mod spectral;
 mod spectral_levels;
 mod spectral_tables;
+mod spectral_turns;
 mod spectral_units;
 
 use cudarc::driver::DeviceRepr;

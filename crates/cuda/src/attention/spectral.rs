@@ -9,6 +9,7 @@ use fourier_kv_spectral::trellis::LANES;
 
 pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
 use super::spectral_levels;
+use super::spectral_turns::Turns;
 use super::{Heads, StateBuffers, StatesView, TokensView, scale};
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
@@ -25,8 +26,10 @@ const COLUMNS: usize = 8;
 const FINISH_DIMS: usize = 32;
 /// Threads of a block, `THREADS` in the source.
 const THREADS: usize = 256;
-/// Blocks that a multiprocessor has at a time.
-const RESIDENT: usize = 2;
+/// Blocks of scores that a multiprocessor has at a time, and of sums.
+const RESIDENT: [usize; 2] = [2, 3];
+/// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
+const MOST_PIECES: usize = 1024;
 
 /// Sizes of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +80,12 @@ struct ConstantsView {
     levels: u64,
     cosines: u64,
     turns: u64,
+    inside: u64,
+    between: u64,
+    steps: u64,
 }
 
-// SAFETY: three addresses, as `Constants` in kernels/spectral.cu.
+// SAFETY: addresses in the order of `Constants` in kernels/spectral.cu.
 unsafe impl DeviceRepr for ConstantsView {}
 
 /// The kernels for one layer's sizes.
@@ -93,6 +99,9 @@ pub struct SpectralAttention {
     levels: Buffer<u32>,
     cosines: Buffer<f32>,
     turns: Buffer<f64>,
+    inside: Buffer<u32>,
+    between: Buffer<u32>,
+    steps: Buffer<f32>,
 }
 
 /// Working memory for a batch.
@@ -100,7 +109,8 @@ pub struct SpectralAttention {
 pub struct SpectralWork {
     batch: usize,
     superblocks: usize,
-    pieces: usize,
+    /// Blocks of scores and of sums that share out the superblocks of a head.
+    pieces: [usize; 2],
     whole_pieces: usize,
     weights: Buffer<u32>,
     halves: Buffer<f32>,
@@ -150,6 +160,7 @@ impl SpectralAttention {
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
         let cosines: Vec<f32> = dct.matrix().iter().map(|&c| c as f32).collect();
         let turns: Vec<f64> = frequencies.iter().map(|f| f / std::f64::consts::TAU).collect();
+        let tables = Turns::new(frequencies);
         let module = device.module(&Source::spectral(head_dim, sizes.heads.group(), sizes.value_heads))?;
         Ok(SpectralAttention {
             sizes,
@@ -160,6 +171,9 @@ impl SpectralAttention {
             levels: device.upload(&spectral_levels::words())?,
             cosines: device.upload(&cosines)?,
             turns: device.upload(&turns)?,
+            inside: device.upload(&tables.inside)?,
+            between: device.upload(&tables.between)?,
+            steps: device.upload(&tables.steps)?,
         })
     }
 
@@ -171,10 +185,13 @@ impl SpectralAttention {
         let heads = self.sizes.heads;
         let rows = batch * heads.heads;
         let superblocks = tokens.div_ceil(SUPERBLOCK).max(1);
-        let room = RESIDENT * device.info().multiprocessors;
-        let pieces = (room / (batch * heads.kv_heads).max(1)).clamp(1, superblocks);
         let whole_pieces = whole.div_ceil(128).clamp(1, 16);
-        let places = batch * heads.kv_heads * pieces * COLUMNS;
+        let most = |blocks: usize| {
+            let most = blocks * device.info().multiprocessors / (batch * heads.kv_heads).max(1);
+            most.clamp(1, MOST_PIECES)
+        };
+        let pieces = [even(superblocks + whole_pieces, most(RESIDENT[0])), even(superblocks, most(RESIDENT[1]))];
+        let places = batch * heads.kv_heads * pieces[1] * COLUMNS;
         Ok(SpectralWork {
             batch,
             superblocks,
@@ -211,15 +228,19 @@ impl SpectralAttention {
             levels: self.levels.address(),
             cosines: self.cosines.address(),
             turns: self.turns.address(),
+            inside: self.inside.address(),
+            between: self.between.address(),
+            steps: self.steps.address(),
         };
-        let (pieces, whole_pieces) = (narrow("pieces", work.pieces)?, narrow("pieces", work.whole_pieces)?);
+        let (score_pieces, pieces) = (narrow("pieces", work.pieces[0])?, narrow("pieces", work.pieces[1])?);
+        let whole_pieces = narrow("pieces", work.whole_pieces)?;
         let (g, b, h) = (narrow("heads", kv_heads)?, narrow("the batch", work.batch)?, narrow("heads", heads)?);
         let parts = narrow("parts of a head", head_dim / FINISH_DIMS)?;
         // SAFETY: the arguments in the kernels' order; the buffers are as long as was checked, or made for these sizes.
         unsafe {
             let args =
                 &mut [arg(&q), arg(&coded), arg(&whole), arg(&constants), arg(&view), arg(&whole_pieces), arg(&scale)];
-            self.scores.launch(device, (pieces, g, b), args)?;
+            self.scores.launch(device, (score_pieces, g, b), args)?;
             self.sums.launch(device, (pieces, g, b), &mut [arg(&coded), arg(&constants), arg(&view)])?;
             let args = &mut [arg(&coded), arg(&view), arg(&pieces), arg(&whole_pieces), arg(&out)];
             self.finish.launch(device, (h, parts, b), args)
@@ -256,6 +277,11 @@ impl SpectralAttention {
         }
         Ok(arranged)
     }
+}
+
+/// The fewest pieces, at most `most`, of which none has more of `count` than with `most`.
+fn even(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most))
 }
 
 impl SpectralWork {

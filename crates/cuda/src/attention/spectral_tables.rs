@@ -139,6 +139,10 @@ impl SpectralTables {
         let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0));
         let places = parts_and_places(&values, sizes.value_heads, dense, placed_value);
         let after = (keys.sources.len(), words[0] * u32::BITS as usize);
+        if !places.is_sorted_by_key(|place| place.part) {
+            let expected = "in the order of directions, those of each 128 or so together";
+            return Err(CudaError::Shape { what: "the stream of values", expected, got: values.bits.len() });
+        }
         let values = Arrangement::new(&values, &places, kv_heads, units[1], after);
         let key_back: Vec<f16> = back.keys.iter().map(|x| f16::from_f32(x * units[0])).collect();
         let value_back: Vec<f32> = back.values.iter().map(|x| x * units[1]).collect();
@@ -202,9 +206,9 @@ fn placed_key(place: u32) -> u32 {
     place ^ ((place / 64 % 4) << 3)
 }
 
-/// The same of values, in rows of 16 harmonics.
+/// The same of values, in rows of 16 harmonics; and rows 32 apart lie in other banks, too.
 fn placed_value(place: u32) -> u32 {
-    place ^ ((place / 64 % 2) << 3)
+    place ^ ((place / 64 % 2) << 3) ^ ((place / 512 % 2) << 5)
 }
 
 /// Refuses coefficients that are none of a tile of `dense` places.

@@ -78,6 +78,8 @@ impl Arrangement {
         for members in &members {
             all.add_part(side, members, &starts, unit, first_word as u32);
         }
+        // Copies are of 16 bytes.
+        all.sources.resize(all.sources.len().next_multiple_of(4), [NO_BIT; 2]);
         all
     }
 
