@@ -21,9 +21,11 @@ struct Coding {
     // x: bits of a coefficient, and 256 if each pair follows on one another in stream and place; y: its first plane, in
     // words of the superblock, those of one bit for all pairs and then the next; z: its first pair; w: pairs, up to 32.
     const uint4 *units;
-    // x: sizes as halves; y: places in a block in bytes, NO_PLACE if there is none; z, w: of pairs that follow on one
-    // another the word of their trellis bits, of others the half words of both.
-    const uint4 *pairs;
+    // x: sizes as halves; y: of the first, z: of the second the place in a block in bytes, NO_PLACE if there is none, and
+    // above it where its trellis bits are, in half words (of pairs that follow on one another: y in words, no z), from the
+    // part's first word of them.
+    const uint2 *pairs;
+    const u32 *seconds;
     // Of each part two: x, y: its units; then x, y: its planes, and z, w: its trellis bits, in words of the superblock.
     const uint4 *parts;
 };
@@ -180,62 +182,122 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
     }
 }
 
-// Words of a part's codes that are kept in shared memory while they are decoded, the trellis bits first; with 2.25 bits a
+// Words of a part's codes that are kept in shared memory while they are decoded, the trellis bits first; at 2.1 bits a
 // coefficient all are. What does not fit is read from where it is.
-#define STAGED_WORDS (HEAD_DIM * 18)
+#define STAGED_WORDS (HEAD_DIM * 17)
+// The most units of a part.
+#define MOST_UNITS (HEAD_DIM / 4 + 16)
+#define STAGE_BYTES_ALL (STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
 
-// A part's codes of the superblock at hand.
-struct Codes {
-    // Its units.
-    u32 first;
-    u32 end;
+// A part, and its codes of the superblock at hand.
+struct Part {
+    u32 units;
     // In words of a superblock: trellis bits and planes, from a multiple of 16 bytes to one.
     u32 trellis;
     u32 trellis_end;
     u32 planes;
     u32 planes_end;
-    // In shared memory.
+    // In shared memory: codes, units, and what says that copies have arrived.
     u32 *staged;
+    const uint4 *all_units;
+    u32 arrival;
+    u32 phase;
+    const uint2 *pairs;
+    const u32 *seconds;
+    // This warp's next unit and its lane's pair.
+    uint4 unit;
+    uint2 pair;
 };
 
-__device__ __forceinline__ Codes load_part(const Coding &coding, u32 part, u32 *staged) {
-    const uint4 units = __ldg(coding.parts + 2 * part), words = __ldg(coding.parts + 2 * part + 1);
-    const u32 trellis = words.z & ~3u, planes = words.x & ~3u, trellis_end = (words.w + 3) & ~3u;
-    const u32 room = STAGED_WORDS - (trellis_end - trellis);
-    return {units.x, units.y, trellis, trellis_end, planes, min((words.y + 3) & ~3u, planes + room), staged};
+// Of the threads of a block together; a barrier must follow.
+__device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *shared) {
+    const uint4 units = __ldg(coding.parts + 2 * number), words = __ldg(coding.parts + 2 * number + 1);
+    Part part;
+    part.units = units.y - units.x;
+    part.trellis = words.z & ~3u;
+    part.trellis_end = (words.w + 3) & ~3u;
+    part.planes = words.x & ~3u;
+    part.planes_end = min((words.y + 3) & ~3u, part.planes + STAGED_WORDS - (part.trellis_end - part.trellis));
+    part.staged = reinterpret_cast<u32 *>(shared);
+    uint4 *to = reinterpret_cast<uint4 *>(shared + STAGED_WORDS * 4);
+    part.all_units = to;
+    part.arrival = shared_address(to + MOST_UNITS);
+    part.phase = 0;
+    part.pairs = coding.pairs;
+    part.seconds = coding.seconds;
+    for (u32 at = threadIdx.x; at < part.units; at += DECODERS * 32) to[at] = __ldg(coding.units + units.x + at);
+    if (threadIdx.x == 0) begin_arrivals(part.arrival);
+    part.unit = make_uint4(0, 0, 0, 0);
+    part.pair = make_uint2(0, 0);
+    const u32 own = threadIdx.x / 32;
+    if (own < part.units) {
+        part.unit = __ldg(coding.units + units.x + own);
+        part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, part.unit.w - 1));
+    }
+    return part;
 }
 
-// Copies a superblock's codes without waiting; the threads of the block together.
-__device__ __forceinline__ void stage(const Codes &codes, const u32 *words) {
-    const u32 trellis = codes.trellis_end - codes.trellis, all = trellis + codes.planes_end - codes.planes;
-    for (u32 at = threadIdx.x * 4; at < all; at += DECODERS * 32 * 4) {
-        const u32 from = at < trellis ? codes.trellis + at : codes.planes + at - trellis;
-        copy_16(shared_address(codes.staged + at), words + from, true);
+// Begins to copy a superblock's codes; after a barrier, the threads of the block together.
+__device__ __forceinline__ void stage(const Part &part, const u32 *words) {
+    const u32 trellis = part.trellis_end - part.trellis, planes = part.planes_end - part.planes;
+#if __CUDA_ARCH__ >= 900
+    if (threadIdx.x == 0) {
+        expect_bytes(part.arrival, 4 * (trellis + planes));
+        copy_bulk(shared_address(part.staged), words + part.trellis, 4 * trellis, part.arrival);
+        if (planes > 0) copy_bulk(shared_address(part.staged + trellis), words + part.planes, 4 * planes, part.arrival);
+    }
+#else
+    for (u32 at = threadIdx.x * 4; at < trellis + planes; at += DECODERS * 32 * 4) {
+        const u32 from = at < trellis ? part.trellis + at : part.planes + at - trellis;
+        copy_16(shared_address(part.staged + at), words + from, true);
     }
     end_copies();
+#endif
 }
 
-// The subsets' two bits of a lane's coefficients; `words`: of trellis bits, from the superblock's first on.
-template <bool BOTH> __device__ __forceinline__ uint2 subsets(const u32 *words, uint4 pair) {
+// Waits until a superblock's codes are there; before sm_90 a barrier must follow.
+__device__ __forceinline__ void wait_stage(Part &part) {
+#if __CUDA_ARCH__ >= 900
+    wait_arrival(part.arrival, part.phase);
+    part.phase ^= 1;
+#else
+    wait_copies<0>();
+#endif
+}
+
+// Fetches a superblock's codes into the second cache.
+__device__ __forceinline__ void prefetch(const Part &part, const u32 *words) {
+#if __CUDA_ARCH__ >= 900
+    if (threadIdx.x == 0) {
+        prefetch_bulk(words + part.trellis, 4 * (part.trellis_end - part.trellis));
+        if (part.planes < part.planes_end) prefetch_bulk(words + part.planes, 4 * (part.planes_end - part.planes));
+    }
+#endif
+}
+
+// The subsets' two bits of a lane's coefficients, from its part's trellis bits.
+template <bool BOTH> __device__ __forceinline__ uint2 subsets(const u32 *words, u32 first, u32 second) {
     if (BOTH) {
-        const u32 now = words[pair.z], before = words[pair.z - 1], first = words[pair.z - 2];
+        const u32 *at = words + (first >> 16);
+        const u32 now = at[0], before = at[-1], earliest = at[-2];
         // Trellis bits one coefficient earlier.
-        const u32 shifted = bytes_of(before, now, 0x5432), earlier = bytes_of(first, before, 0x5432);
+        const u32 shifted = bytes_of(before, now, 0x5432), earlier = bytes_of(earliest, before, 0x5432);
         return make_uint2(before, now ^ shifted ^ earlier);
     }
-    const u16 *a = reinterpret_cast<const u16 *>(words) + pair.z, *b = reinterpret_cast<const u16 *>(words) + pair.w;
+    const u16 *a = reinterpret_cast<const u16 *>(words) + (first >> 16);
+    const u16 *b = reinterpret_cast<const u16 *>(words) + (second >> 16);
     const u32 high_a = u32(a[0] ^ a[-1] ^ a[-3]), high_b = u32(b[0] ^ b[-1] ^ b[-3]);
     return make_uint2(u32(a[-2]) | u32(b[-2]) << 16, high_a | high_b << 16);
 }
 
 // `planes`: of this lane, `stride` words apart.
 template <int BITS, bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2 subset, uint4 pair, u32 levels, u32 to) {
+__device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2 subset, uint2 pair, u32 second,
+                                            u32 levels, u32 to) {
     u32 bits[BITS + 1] = {subset.x, subset.y};
 #pragma unroll
     for (int i = 0; i + 1 < BITS; i++) bits[2 + i] = planes[i * stride];
-    const u32 second = pair.y >> 16;
-    const Places<BOTH, STRIDE> places = {to + (pair.y & 0xffff), to + second, second != NO_PLACE};
+    const Places<BOTH, STRIDE> places = {to + (pair.y & 0xffff), to + (second & 0xffff), (second & 0xffff) != NO_PLACE};
     const u32 own = levels + 4 * LEVELS_OF(BITS);
     if constexpr (BITS == 1)
         decode_signs(bits, pair.x, own, places);
@@ -246,55 +308,41 @@ __device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2
 }
 
 template <bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_any(const u32 *trellis, const u32 *planes, uint4 unit, uint4 pair, u32 levels,
-                                           u32 to) {
-    const uint2 low = subsets<BOTH>(trellis, pair);
-    switch (unit.x % FOLLOWING) {
-    case 1: return decode_unit<1, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 2: return decode_unit<2, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 3: return decode_unit<3, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 4: return decode_unit<4, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 5: return decode_unit<5, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 6: return decode_unit<6, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 7: return decode_unit<7, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
-    case 8: return decode_unit<8, BOTH, STRIDE>(planes, unit.w, low, pair, levels, to);
+__device__ __forceinline__ void decode_any(const Part &part, const u32 *planes, u32 second, u32 levels, u32 to) {
+    const uint2 low = subsets<BOTH>(part.staged, part.pair.y, second), pair = part.pair;
+    const u32 count = part.unit.w;
+    switch (part.unit.x % FOLLOWING) {
+    case 1: return decode_unit<1, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 2: return decode_unit<2, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 3: return decode_unit<3, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 4: return decode_unit<4, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 5: return decode_unit<5, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 6: return decode_unit<6, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 7: return decode_unit<7, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
+    case 8: return decode_unit<8, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
     }
 }
 
 // Writes the coefficients of a part to their places in 16 blocks, `STRIDE` bytes apart, in shared memory from `to` on;
-// those without bits are left alone. `words`: the superblock's, of which those of `codes` are staged. `DECODERS` warps.
-template <int STRIDE>
-__device__ __forceinline__ void decode(const Coding &coding, const Codes &codes, const u32 *words, u32 levels, u32 to) {
-    const u32 lane = threadIdx.x % 32;
-    const u32 *trellis = codes.staged - codes.trellis;
-    const u32 *staged = codes.staged + (codes.trellis_end - codes.trellis) - codes.planes;
-    const u32 first = codes.first + threadIdx.x / 32;
-    if (first >= codes.end) return;
-    uint4 unit = __ldg(coding.units + first), pair = __ldg(coding.pairs + unit.z + min(lane, unit.w - 1));
-    for (u32 i = first; i < codes.end; i += DECODERS) {
-        // The next unit, while this one is decoded.
-        const uint4 next = __ldg(coding.units + min(i + DECODERS, codes.end - 1));
-        const uint4 next_pair = __ldg(coding.pairs + next.z + min(lane, next.w - 1));
+// those without bits are left alone. `words`: the superblock's, which are staged. `DECODERS` warps.
+template <int STRIDE> __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels, u32 to) {
+    const u32 lane = threadIdx.x % 32, own = threadIdx.x / 32;
+    const u32 *staged = part.staged + (part.trellis_end - part.trellis) - part.planes;
+    for (u32 i = own; i < part.units; i += DECODERS) {
+        // The next unit, after the last one the first, while this one is decoded.
+        const uint4 next = part.all_units[i + DECODERS < part.units ? i + DECODERS : own];
+        const uint2 next_pair = __ldg(part.pairs + next.z + min(lane, next.w - 1));
+        const uint4 unit = part.unit;
         if (lane < unit.w) {
-            const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= codes.planes_end;
+            const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= part.planes_end;
             const u32 *planes = (here ? staged : words) + unit.y + lane;
             if (unit.x >= FOLLOWING)
-                decode_any<true, STRIDE>(trellis, planes, unit, pair, levels, to);
+                decode_any<true, STRIDE>(part, planes, 0, levels, to);
             else
-                decode_any<false, STRIDE>(trellis, planes, unit, pair, levels, to);
+                decode_any<false, STRIDE>(part, planes, __ldg(part.seconds + unit.z + lane), levels, to);
         }
-        unit = next;
-        pair = next_pair;
+        part.unit = next;
+        part.pair = next_pair;
     }
     __syncwarp();
-}
-
-// Fetches 128 bytes into the second cache.
-__device__ __forceinline__ void prefetch_line(const void *at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
-
-// Fetches a part's codes into the second cache, all threads together.
-__device__ __forceinline__ void prefetch(const Codes &codes, const u32 *words) {
-    const u32 thread = threadIdx.x * 32;
-    for (u32 at = codes.planes + thread; at < codes.planes_end; at += DECODERS * 32 * 32) prefetch_line(words + at);
-    for (u32 at = codes.trellis + thread; at < codes.trellis_end; at += DECODERS * 32 * 32) prefetch_line(words + at);
 }

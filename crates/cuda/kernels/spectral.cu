@@ -79,13 +79,12 @@ struct Work {
 #define BLOCK_BYTES (BLOCK * HEAD_DIM * 2 + 16)
 #define COEFFICIENT_BYTES (LANES * BLOCK_BYTES)
 #define THREADS (DECODERS * 32)
-#define STAGED_BYTES (STAGED_WORDS * 4)
 #define TURN_BYTES (TURNS_OF_WARP * KEY_TILES * 64)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
-#define COMMON_BYTES (LEVEL_BYTES + STAGED_BYTES + COEFFICIENT_BYTES)
+#define COMMON_BYTES (LEVEL_BYTES + STAGE_BYTES_ALL + COEFFICIENT_BYTES)
 #define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
-#define SUM_BYTES (LEVEL_BYTES + MOST(STAGED_BYTES + COEFFICIENT_BYTES, DECODERS * HEAD_DIM * 8 * 4))
+#define SUM_BYTES (LEVEL_BYTES + MOST(STAGE_BYTES_ALL + COEFFICIENT_BYTES, DECODERS * HEAD_DIM * 8 * 4))
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
 extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
 
@@ -94,15 +93,23 @@ __device__ __forceinline__ Piece share_of(u32 count, u32 parts, u32 number) {
     return {u32(u64(count) * number / parts), u32(u64(count) * (number + 1) / parts)};
 }
 
-// Levels, and zeros for coefficients that have no bits; waits for copies.
+// Levels, and zeros for coefficients that have no bits. With a barrier.
 __device__ __forceinline__ u32 prepare(u8 *shared, const u32 *levels) {
     u32 *to = reinterpret_cast<u32 *>(shared);
     for (u32 at = threadIdx.x; at < LEVEL_WORDS; at += THREADS) to[at] = levels[at];
     for (u32 at = threadIdx.x; at < COEFFICIENT_BYTES / 16; at += THREADS)
-        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + STAGED_BYTES)[at] = make_uint4(0, 0, 0, 0);
-    wait_copies<0>();
+        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + STAGE_BYTES_ALL)[at] = make_uint4(0, 0, 0, 0);
     __syncthreads();
     return levels_at(to);
+}
+
+// The first superblock's codes, after a barrier.
+__device__ __forceinline__ void first_stage(Part &part, const u32 *words) {
+    stage(part, words);
+    wait_stage(part);
+#if __CUDA_ARCH__ < 900
+    __syncthreads();
+#endif
 }
 
 // A fragment of [16 tokens][16 harmonics] of the cosines.
@@ -170,54 +177,53 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
                                                   Piece own) {
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    u32 *staged = reinterpret_cast<u32 *>(shared + LEVEL_BYTES);
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGED_BYTES);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
     uint4 *turns = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
-    const Codes codes = load_part(coded.keys, head, staged);
+    Part part = load_part(coded.keys, head, shared + LEVEL_BYTES);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    stage(codes, words);
     for (u32 at = threadIdx.x; at < TURNS_OF_WARP * KEY_TILES * 4; at += THREADS) turns[at] = constants.between[at];
     const u32 levels = prepare(shared, constants.levels);
+    first_stage(part, words);
     // Warps share out tiles, and halves of the blocks.
     const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * TURNS_OF_WARP;
     const u32 there = head * KEY_TILES + number, position = coded.first + own.first * SUPERBLOCK + first_block * BLOCK;
     KeyTile tile;
     load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
     load_turns(tile, constants.inside, constants.steps, constants.turns, number, position);
+    const uint4 *turn = turns + number * 4 + lane % 4;
+    const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
+    float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + first_block * BLOCK + lane / 4;
     u32 inverse[4], forward[2][2];
     load_cosines(inverse, constants.cosines);
     load_forward(forward, constants.cosines);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        if (superblock + 1 < own.end) prefetch(codes, words + coded.stride);
-        decode<BLOCK_BYTES>(coded.keys, codes, words, levels, coefficients);
+        if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
+        decode<BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
         if (superblock == own.first) {
             begin();
             load_queries(tile, q + u64(query_head) * HEAD_DIM, number);
         }
         __syncthreads();
-        if (superblock + 1 < own.end) stage(codes, words);
+        if (superblock + 1 < own.end) stage(part, words);
         const Turned queries = turn_to_superblock(tile);
         if (warp % 4 < KEY_TILES) {
-#pragma unroll 2
+#pragma unroll
             for (int i = 0; i < TURNS_OF_WARP; i++) {
-                const int block = first_block + i;
                 float s[4] = {};
-                const u32 from = coefficients + block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
-                score_block(s, tile, inverse, queries, turns[(i * KEY_TILES + number) * 4 + lane % 4], from);
-                float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + block * BLOCK + lane / 4;
+                score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], at + i * BLOCK_BYTES);
                 if (lane % 4 * 2 < GROUP) {
-                    to[0] = s[0];
-                    to[8] = s[2];
+                    to[i * BLOCK] = s[0];
+                    to[i * BLOCK + 8] = s[2];
                 }
                 if (lane % 4 * 2 + 1 < GROUP) {
-                    to[SCORE_ROW] = s[1];
-                    to[SCORE_ROW + 8] = s[3];
+                    to[i * BLOCK + SCORE_ROW] = s[1];
+                    to[i * BLOCK + SCORE_ROW + 8] = s[3];
                 }
             }
         }
-        wait_copies<0>();
+        if (superblock + 1 < own.end) wait_stage(part);
         __syncthreads();
         for (int task = warp; task < 2 * GROUP; task += DECODERS) {
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
@@ -251,13 +257,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     }
 }
 
-// The weights of a block as B fragments, relative to `top`.
-__device__ __forceinline__ uint2 load_weights(const Work &work, u64 query_head, u32 superblock, u32 block, float top) {
-    const int lane = threadIdx.x % 32;
-    if (lane / 4 >= TILE_HEADS) return make_uint2(0, 0);
-    const u64 place = (query_head + lane / 4) * work.superblocks + superblock;
-    const u32 *from = work.weights + (place * LANES + block) * 8 + lane % 4;
-    const float factor = rescale(work.halves[place * 2 + block / TURNS_OF_WARP].x, top);
+// The weights of a block of this lane's head as B fragments, relative to `top`; `weights`: of the superblock's first
+// block, `half`: what they are relative to.
+__device__ __forceinline__ uint2 load_weights(const u32 *weights, const float2 *half, u32 block, float top) {
+    const u32 *from = weights + block * 8;
+    const float factor = rescale(half[block / TURNS_OF_WARP].x, top);
     const u32 both = pack_f16(factor, factor);
     return make_uint2(times_f16(from[0], both), times_f16(from[4], both));
 }
@@ -301,30 +305,36 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
     extern __shared__ __align__(128) u8 shared[];
     const Coded &coded = sequences[blockIdx.z];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, part = blockIdx.y;
+    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, number = blockIdx.y;
     const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    const Codes codes = load_part(coded.values, part, reinterpret_cast<u32 *>(shared + LEVEL_BYTES));
-    if (own.first < own.end) stage(codes, words);
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGED_BYTES);
+    Part part = load_part(coded.values, number, shared + LEVEL_BYTES);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
     const u32 levels = prepare(shared, constants.levels);
-    const u64 query_head = u64(blockIdx.z * gridDim.y + part) / VALUE_HEADS * TILE_HEADS;
+    if (own.first < own.end) first_stage(part, words);
+    const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
 
     float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
+    const u64 place = (query_head + min(lane / 4, TILE_HEADS - 1)) * work.superblocks + own.first;
+    const u32 *from = work.weights + place * LANES * 8 + lane % 4;
+    const float2 *half = work.halves + place * 2;
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        if (superblock + 1 < own.end) prefetch(codes, words + coded.stride);
-        decode<BLOCK_BYTES>(coded.values, codes, words, levels, coefficients);
+        if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
+        decode<BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
         if (superblock == own.first) {
             begin();
             top = largest_of(work, query_head, own);
         }
-        uint2 weights[2];
+        uint2 weights[2] = {};
+        if (lane / 4 < TILE_HEADS) {
 #pragma unroll
-        for (int i = 0; i < 2; i++)
-            weights[i] = load_weights(work, query_head, superblock, warp + i * TURNS_OF_WARP, top);
+            for (int i = 0; i < 2; i++) weights[i] = load_weights(from, half, warp + i * TURNS_OF_WARP, top);
+        }
+        from += LANES * 8;
+        half += 2;
         __syncthreads();
-        if (superblock + 1 < own.end) stage(codes, words);
+        if (superblock + 1 < own.end) stage(part, words);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const u32 block = coefficients + (warp + i * TURNS_OF_WARP) * BLOCK_BYTES;
@@ -337,13 +347,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
                 product_f16(sums[m], a, weights[i].x, weights[i].y);
             }
         }
-        wait_copies<0>();
+        if (superblock + 1 < own.end) wait_stage(part);
         __syncthreads();
     }
     if (own.first >= own.end) begin();
-    const u64 place = (u64(blockIdx.z) * gridDim.y + part) * gridDim.x + blockIdx.x;
-    write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + place * 8 * HEAD_DIM);
-    if (warp == 0 && lane % 4 == 0) work.largest[place * 8 + lane / 4] = top;
+    const u64 to = (u64(blockIdx.z) * gridDim.y + number) * gridDim.x + blockIdx.x;
+    write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + to * 8 * HEAD_DIM);
+    if (warp == 0 && lane % 4 == 0) work.largest[to * 8 + lane / 4] = top;
 }
 
 #include "finish.cuh"

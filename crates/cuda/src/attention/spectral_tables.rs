@@ -54,21 +54,23 @@ pub struct SpectralTables {
 struct Coding {
     units: Buffer<u32>,
     pairs: Buffer<u32>,
+    seconds: Buffer<u32>,
     parts: Buffer<u32>,
 }
 
 impl Coding {
     fn upload(device: &Device, arrangement: &Arrangement) -> Result<Self, CudaError> {
-        let Arrangement { units, pairs, parts, .. } = arrangement;
+        let Arrangement { units, pairs, seconds, parts, .. } = arrangement;
         Ok(Coding {
             units: device.upload(units.as_flattened())?,
             pairs: device.upload(pairs.as_flattened())?,
+            seconds: device.upload(seconds)?,
             parts: device.upload(parts.as_flattened())?,
         })
     }
 
-    fn view(&self) -> [u64; 3] {
-        [self.units.address(), self.pairs.address(), self.parts.address()]
+    fn view(&self) -> [u64; 4] {
+        [self.units.address(), self.pairs.address(), self.seconds.address(), self.parts.address()]
     }
 }
 
@@ -81,8 +83,8 @@ pub struct CodedView {
     count: u32,
     first: u32,
     padding: u32,
-    keys: [u64; 3],
-    values: [u64; 3],
+    keys: [u64; 4],
+    values: [u64; 4],
     key_back: u64,
     key_means: u64,
     value_back: u64,

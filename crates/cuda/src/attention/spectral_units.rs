@@ -29,12 +29,14 @@ pub(super) struct Place {
 }
 
 /// How one side's codes stand on the device, as the kernels are told of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Arrangement {
     /// `Coding::units`.
     pub(super) units: Vec<[u32; 4]>,
     /// `Coding::pairs`.
-    pub(super) pairs: Vec<[u32; 4]>,
+    pub(super) pairs: Vec<[u32; 2]>,
+    /// `Coding::seconds`.
+    pub(super) seconds: Vec<u32>,
     /// `Coding::parts`.
     pub(super) parts: Vec<[u32; 4]>,
     /// Of each word the bits of a block's stream that its halves are, one for every block.
@@ -66,7 +68,7 @@ impl Arrangement {
         unit: f32,
         (first_word, first_bit): (usize, usize),
     ) -> Self {
-        let mut all = Arrangement { units: Vec::new(), pairs: Vec::new(), parts: Vec::new(), sources: Vec::new() };
+        let mut all = Arrangement::default();
         let starts = bit_positions(side.bits, first_bit as u32);
         all.sources.extend([[NO_BIT; 2]; LEAD as usize]);
         let start = |i: usize| starts.get(i).copied().unwrap_or(NO_BIT);
@@ -85,14 +87,23 @@ impl Arrangement {
 
     fn add_part(&mut self, side: &Coefficients<'_>, members: &[Coefficient], starts: &[u32], unit: f32, base: u32) {
         let (first_unit, first_word) = (self.units.len() as u32, base + self.sources.len() as u32);
+        // The word of a coefficient's trellis bits; kernels copy from a multiple of 16 bytes on, and read two words before.
+        let trellis = |c: Option<&Coefficient>| base + LEAD + c.map_or(0, |c| c.number as u32 / 2);
+        let (first, end) = (trellis(members.first()) - LEAD, trellis(members.last()) + 1);
+        let copied = 2 * (first & !3);
         let mut units = Vec::new();
         for group in groups(members, side.bits) {
             for pairs in group.pairs.chunks(PAIRS) {
                 let kind = u32::from(group.bits) + if group.following { FOLLOWING } else { 0 };
                 let first_plane = base + self.sources.len() as u32;
                 units.push([kind, first_plane, self.pairs.len() as u32, pairs.len() as u32]);
-                let stored = pairs.iter().map(|&pair| stored_pair(side, pair, group.following, unit, base));
-                self.pairs.extend(stored);
+                for &(a, b) in pairs {
+                    let place = |c: Coefficient| 2 * c.at;
+                    let half = |c: Coefficient| 2 * (base + LEAD) + c.number as u32 - copied;
+                    let first = if group.following { half(a) / 2 } else { half(a) };
+                    self.pairs.push([sizes(side, (a, b), unit), place(a) | first << 16]);
+                    self.seconds.push(b.map_or(NO_PLACE, place) | half(b.unwrap_or(a)) << 16);
+                }
                 let bit = |c: Option<Coefficient>, plane: u32| c.map_or(NO_BIT, |c| starts[c.number] + plane);
                 for plane in 1..u32::from(group.bits) {
                     self.sources.extend(pairs.iter().map(|&(a, b)| [bit(Some(a), plane), bit(b, plane)]));
@@ -100,10 +111,8 @@ impl Arrangement {
             }
         }
         self.units.extend(dealt(units));
-        let trellis = |c: Option<&Coefficient>| base + LEAD + c.map_or(0, |c| c.number as u32 / 2);
-        let first = trellis(members.first()) - LEAD;
         self.parts.push([first_unit, self.units.len() as u32, 0, 0]);
-        self.parts.push([first_word, base + self.sources.len() as u32, first, trellis(members.last()) + 1]);
+        self.parts.push([first_word, base + self.sources.len() as u32, first, end]);
     }
 }
 
@@ -146,23 +155,13 @@ fn groups(members: &[Coefficient], bits: &[u8]) -> Vec<Group> {
     following.chain(single.into_iter().enumerate().map(group(false))).collect()
 }
 
-/// `Coding::pairs` of two coefficients.
-fn stored_pair(
-    side: &Coefficients<'_>,
-    (a, b): (Coefficient, Option<Coefficient>),
-    following: bool,
-    unit: f32,
-    base: u32,
-) -> [u32; 4] {
+/// The sizes of two coefficients as halves.
+fn sizes(side: &Coefficients<'_>, (a, b): (Coefficient, Option<Coefficient>), unit: f32) -> u32 {
     let size = |c: Coefficient| {
         let size = side.sizes[c.number];
         u32::from(f16::from_f32(if size.is_finite() { size / unit } else { 0.0 }).to_bits())
     };
-    let sizes = size(a) | b.map_or(0, size) << 16;
-    let places = 2 * a.at | b.map_or(NO_PLACE, |b| 2 * b.at) << 16;
-    let trellis = |c: Coefficient| 2 * (base + LEAD) + c.number as u32;
-    let [x, y] = if following { [trellis(a) / 2, 0] } else { [trellis(a), trellis(b.unwrap_or(a))] };
-    [sizes, places, x, y]
+    size(a) | b.map_or(0, size) << 16
 }
 
 /// Units in the order that gives warps, each of which takes every eighth, about as much to do: the most expensive first,
@@ -215,14 +214,18 @@ mod tests {
         };
         for part in 0..2 {
             let [first, end, ..] = all.parts[2 * part];
+            let [_, _, trellis, _] = all.parts[2 * part + 1];
+            let copied = 2 * (trellis & !3);
             for &[kind, planes, first_pair, pairs] in &all.units[first as usize..end as usize] {
                 for lane in 0..pairs {
-                    let [_, places, x, y] = all.pairs[(first_pair + lane) as usize];
-                    let (k, [a, b]) = (kind % FOLLOWING, if kind >= FOLLOWING { [2 * x, 2 * x + 1] } else { [x, y] });
+                    let ([_, x], y) = (all.pairs[(first_pair + lane) as usize], all.seconds[(first_pair + lane) as usize]);
+                    let (k, following) = (kind % FOLLOWING, kind >= FOLLOWING);
+                    let a = copied + if following { 2 * (x >> 16) } else { x >> 16 };
+                    let b = if following { a + 1 } else { copied + (y >> 16) };
                     let word = |p: u32| all.sources[(planes + (p - 1) * pairs + lane) as usize - base];
-                    check(part, places & 0xffff, a, &|p| word(p)[0], k);
-                    if places >> 16 != NO_PLACE {
-                        check(part, places >> 16, b, &|p| word(p)[1], k);
+                    check(part, x & 0xffff, a, &|p| word(p)[0], k);
+                    if y & 0xffff != NO_PLACE {
+                        check(part, y & 0xffff, b, &|p| word(p)[1], k);
                     }
                 }
             }
