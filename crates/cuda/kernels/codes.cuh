@@ -13,8 +13,6 @@
 
 // Blocks of a superblock.
 #define LANES 16
-// Warps that units are dealt out to.
-#define DECODERS 8
 
 // How one side's codes are read: what is the same for all superblocks of a layer.
 struct Coding {
@@ -209,7 +207,8 @@ struct Part {
     uint2 pair;
 };
 
-// Of the threads of a block together; a barrier must follow.
+// Of the DECODERS warps of a block together; a barrier must follow.
+template <int DECODERS>
 __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *shared) {
     const uint4 units = __ldg(coding.parts + 2 * number), words = __ldg(coding.parts + 2 * number + 1);
     Part part;
@@ -238,6 +237,7 @@ __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *
 }
 
 // Begins to copy a superblock's codes; after a barrier, the threads of the block together.
+template <int DECODERS>
 __device__ __forceinline__ void stage(const Part &part, const u32 *words) {
     const u32 trellis = part.trellis_end - part.trellis, planes = part.planes_end - part.planes;
 #if __CUDA_ARCH__ >= 900
@@ -324,8 +324,9 @@ __device__ __forceinline__ void decode_any(const Part &part, const u32 *planes, 
 }
 
 // Writes the coefficients of a part to their places in 16 blocks, `STRIDE` bytes apart, in shared memory from `to` on;
-// those without bits are left alone. `words`: the superblock's, which are staged. `DECODERS` warps.
-template <int STRIDE> __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels, u32 to) {
+// those without bits are left alone. `words`: the superblock's, which are staged.
+template <int DECODERS, int STRIDE>
+__device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels, u32 to) {
     const u32 lane = threadIdx.x % 32, own = threadIdx.x / 32;
     const u32 *staged = part.staged + (part.trellis_end - part.trellis) - part.planes;
     for (u32 i = own; i < part.units; i += DECODERS) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #define FINISH_DIMS 32
-#define FINISH_WARPS (THREADS / 32)
+#define THREADS (FINISH_WARPS * 32)
 
 // The largest score of a query head's coded tokens, and the sum of their weights relative to it. All threads together.
 __device__ __forceinline__ float2 merge_halves(const float2 *from, u32 count) {

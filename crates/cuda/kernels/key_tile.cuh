@@ -10,8 +10,6 @@
 #define BLOCK 16
 #define KEY_ROW 32
 #define KEY_TILES (HEAD_DIM / KEY_ROW)
-// A warp goes through so many blocks of a superblock.
-#define TURNS_OF_WARP 8
 
 __device__ __forceinline__ u32 fused_f16(u32 a, u32 b, u32 c) {
     u32 out;
@@ -50,12 +48,6 @@ struct KeyTile {
     // Cosines and sines of the turns inside a block of this lane's tokens and pairs, [half of the pairs][row].
     u32 cos[2][2];
     u32 sin[2][2];
-    // This lane's dims of the queries, [half of the pairs][pair], first halves and second halves.
-    float first[2][2];
-    float second[2][2];
-    // The turn up to the superblock, and to the next.
-    float2 now[2][2];
-    float2 step[2][2];
 };
 
 // The way back and the means of tile `number`, [32 directions][32 dims] and [32 dims].
@@ -74,37 +66,15 @@ __device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, co
     }
 }
 
-// The turns of tile `number` from `position` on; tables as `Constants` in spectral.cu has them.
-__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, const float2 *steps, const double *turns,
-                                           u32 number, u32 position) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-#pragma unroll
-        for (int row = 0; row < 2; row++) {
-            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + lane);
-            tile.cos[half][row] = both.x;
-            tile.sin[half][row] = both.y;
-        }
-        const int pair = number * 16 + half * 8 + lane % 4 * 2;
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            tile.now[half][i] = circle(turns[pair + i] * position);
-            tile.step[half][i] = __ldg(steps + pair + i);
-        }
-    }
-}
-
-// The dims of tile `number` of queries [GROUP][HEAD_DIM].
-__device__ __forceinline__ void load_queries(KeyTile &tile, const float *q, u32 number) {
-    const int lane = threadIdx.x % 32, query = lane / 4;
+// The turns of tile `number` inside a block, as `Constants` in spectral.cu has them.
+__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, u32 number) {
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const float *at = q + query * HEAD_DIM + number * 16 + half * 8 + lane % 4 * 2 + i;
-            tile.first[half][i] = query < GROUP ? at[0] : 0.0f;
-            tile.second[half][i] = query < GROUP ? at[HEAD_DIM / 2] : 0.0f;
+        for (int row = 0; row < 2; row++) {
+            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + threadIdx.x % 32);
+            tile.cos[half][row] = both.x;
+            tile.sin[half][row] = both.y;
         }
 }
 
@@ -115,21 +85,21 @@ struct Turned {
     u32 minus[2];
 };
 
-// The queries turned back to where the superblock begins. Goes on to the next superblock.
-__device__ __forceinline__ Turned turn_to_superblock(KeyTile &tile) {
+// The dims of tile `number` of queries [GROUP][HEAD_DIM], turned back to where the superblock begins: `now` [D / 2].
+__device__ __forceinline__ Turned turn_queries(const float *q, const float2 *now, u32 number) {
+    const int lane = threadIdx.x % 32, query = lane / 4;
     Turned out;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        float x[2], y[2];
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const float2 now = tile.now[half][i], step = tile.step[half][i];
-            x[i] = tile.first[half][i] * now.x + tile.second[half][i] * now.y;
-            y[i] = tile.second[half][i] * now.x - tile.first[half][i] * now.y;
-            tile.now[half][i] = make_float2(now.x * step.x - now.y * step.y, now.y * step.x + now.x * step.y);
+        const int pair = number * 16 + half * 8 + lane % 4 * 2;
+        float2 first = make_float2(0.0f, 0.0f), second = first;
+        if (query < GROUP) {
+            first = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + pair);
+            second = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + HEAD_DIM / 2 + pair);
         }
-        out.first[half] = pack_f16(x[0], x[1]);
-        out.second[half] = pack_f16(y[0], y[1]);
+        const float2 a = now[pair], b = now[pair + 1];
+        out.first[half] = pack_f16(first.x * a.x + second.x * a.y, first.y * b.x + second.y * b.y);
+        out.second[half] = pack_f16(second.x * a.x - first.x * a.y, second.y * b.x - first.y * b.y);
         out.minus[half] = minus_f16(out.first[half]);
     }
     return out;

@@ -47,13 +47,13 @@ struct Coded {
 struct Constants {
     // [LEVEL_WORDS].
     const u32 *levels;
-    // [16 harmonics][16 tokens] of the orthonormal DCT-II.
-    const float *cosines;
+    // The orthonormal DCT-II as fragments, [32 lanes]: A of [16 tokens][16 harmonics], B of the same.
+    const uint4 *inverse;
+    const uint4 *forward;
     // [D / 2]: turns a token of each rotary pair.
     const double *turns;
     // Cosines and sines of turns, of two pairs a register: [KEY_TILES][2 halves of the pairs][2][8 tokens][4] inside a
-    // block, cosines and sines; [8 blocks][KEY_TILES][4] inside half a superblock, cosines and sines of both halves of the
-    // pairs.
+    // block, cosines and sines; [16 blocks][KEY_TILES][4] inside a superblock, cosines and sines of both halves of the pairs.
     const uint2 *inside;
     const uint4 *between;
     // [D / 2]: of a superblock, one pair after the other.
@@ -78,13 +78,20 @@ struct Work {
 #define LEVEL_BYTES (LEVEL_WORDS * 4)
 #define BLOCK_BYTES (BLOCK * HEAD_DIM * 2 + 16)
 #define COEFFICIENT_BYTES (LANES * BLOCK_BYTES)
-#define THREADS (DECODERS * 32)
-#define TURN_BYTES (TURNS_OF_WARP * KEY_TILES * 64)
+// Warps of a block of each launch. In the first, three share out the blocks of a tile; in the second, two the directions
+// of a block and another eight blocks on.
+#define SCORE_WARPS 12
+#define SUM_WARPS 16
+#define FINISH_WARPS 8
+extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
+extern "C" __device__ u32 spectral_sums_threads = SUM_WARPS * 32;
+#define BETWEEN (LANES * KEY_TILES * 4)
+#define TURN_BYTES (BETWEEN * 16 + HEAD_DIM / 2 * 8)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
 #define COMMON_BYTES (LEVEL_BYTES + STAGE_BYTES_ALL + COEFFICIENT_BYTES)
 #define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
-#define SUM_BYTES (LEVEL_BYTES + MOST(STAGE_BYTES_ALL + COEFFICIENT_BYTES, DECODERS * HEAD_DIM * 8 * 4))
+#define SUM_BYTES COMMON_BYTES
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
 extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
 
@@ -94,38 +101,29 @@ __device__ __forceinline__ Piece share_of(u32 count, u32 parts, u32 number) {
 }
 
 // Levels, and zeros for coefficients that have no bits. With a barrier.
-__device__ __forceinline__ u32 prepare(u8 *shared, const u32 *levels) {
+template <int COUNT> __device__ __forceinline__ u32 prepare(u8 *shared, const u32 *levels) {
     u32 *to = reinterpret_cast<u32 *>(shared);
-    for (u32 at = threadIdx.x; at < LEVEL_WORDS; at += THREADS) to[at] = levels[at];
-    for (u32 at = threadIdx.x; at < COEFFICIENT_BYTES / 16; at += THREADS)
+    for (u32 at = threadIdx.x; at < LEVEL_WORDS; at += COUNT * 32) to[at] = levels[at];
+#pragma unroll 4
+    for (u32 at = threadIdx.x; at < COEFFICIENT_BYTES / 16; at += COUNT * 32)
         reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + STAGE_BYTES_ALL)[at] = make_uint4(0, 0, 0, 0);
     __syncthreads();
     return levels_at(to);
 }
 
 // The first superblock's codes, after a barrier.
-__device__ __forceinline__ void first_stage(Part &part, const u32 *words) {
-    stage(part, words);
+template <int COUNT> __device__ __forceinline__ void first_stage(Part &part, const u32 *words) {
+    stage<COUNT>(part, words);
     wait_stage(part);
 #if __CUDA_ARCH__ < 900
     __syncthreads();
 #endif
 }
 
-// A fragment of [16 tokens][16 harmonics] of the cosines.
-__device__ __forceinline__ void load_cosines(u32 (&a)[4], const float *cosines) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const float *at = cosines + (lane % 4 * 2 + i / 2 * 8) * BLOCK + lane / 4 + i % 2 * 8;
-        a[i] = pack_f16(at[0], at[BLOCK]);
-    }
-}
-
 // From the partial scores of 128 tokens of a head to weights, transformed, and what they are relative to. `left`: tokens
 // that are there. A warp.
-__device__ __forceinline__ void write_weights(const float *scores, const u32 (&cosines)[2][2], float scale, int left,
-                                              u32 *weights, float2 *to) {
+__device__ __forceinline__ void write_weights(const float *scores, const uint4 *forward, float scale, int left, u32 *weights,
+                                              float2 *to) {
     const int lane = threadIdx.x % 32, first = lane / 4 * BLOCK + lane % 4 * 2;
     float p[4], top = MINUS_INFINITY, sum = 0.0f;
 #pragma unroll
@@ -148,27 +146,16 @@ __device__ __forceinline__ void write_weights(const float *scores, const u32 (&c
         sum += p[i];
     }
     sum = warp_sum(sum);
+    const uint4 b = __ldg(forward + lane);
     // Rows are blocks, of which there are eight.
     const u32 a[4] = {pack_f16(p[0], p[1]), 0, pack_f16(p[2], p[3]), 0};
 #pragma unroll
     for (int n = 0; n < 2; n++) {
         float out[4] = {};
-        product_f16(out, a, cosines[n][0], cosines[n][1]);
+        product_f16(out, a, n ? b.z : b.x, n ? b.w : b.y);
         weights[lane / 4 * 8 + n * 4 + lane % 4] = pack_f16(out[0], out[1]);
     }
     if (lane == 0) *to = make_float2(top, sum);
-}
-
-// B fragments of [16 tokens][16 harmonics] of the cosines.
-__device__ __forceinline__ void load_forward(u32 (&b)[2][2], const float *cosines) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int n = 0; n < 2; n++)
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const float *at = cosines + (n * 8 + lane / 4) * BLOCK + i * 8 + lane % 4 * 2;
-            b[n][i] = pack_f16(at[0], at[1]);
-        }
 }
 
 // The superblocks from `own.first` to `own.end` of a head.
@@ -178,39 +165,38 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
-    uint4 *turns = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
+    uint4 *between = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
+    float2 *now = reinterpret_cast<float2 *>(between + BETWEEN);
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
-    Part part = load_part(coded.keys, head, shared + LEVEL_BYTES);
+    Part part = load_part<SCORE_WARPS>(coded.keys, head, shared + LEVEL_BYTES);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    for (u32 at = threadIdx.x; at < TURNS_OF_WARP * KEY_TILES * 4; at += THREADS) turns[at] = constants.between[at];
-    const u32 levels = prepare(shared, constants.levels);
-    first_stage(part, words);
-    // Warps share out tiles, and halves of the blocks.
-    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * TURNS_OF_WARP;
-    const u32 there = head * KEY_TILES + number, position = coded.first + own.first * SUPERBLOCK + first_block * BLOCK;
+    for (u32 at = threadIdx.x; at < BETWEEN; at += SCORE_WARPS * 32) between[at] = __ldg(constants.between + at);
+    if (threadIdx.x < HEAD_DIM / 2)
+        now[threadIdx.x] = circle(constants.turns[threadIdx.x] * (coded.first + own.first * SUPERBLOCK));
+    const u32 levels = prepare<SCORE_WARPS>(shared, constants.levels);
+    first_stage<SCORE_WARPS>(part, words);
+    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4;
+    const u32 there = head * KEY_TILES + number;
     KeyTile tile;
     load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
-    load_turns(tile, constants.inside, constants.steps, constants.turns, number, position);
-    const uint4 *turn = turns + number * 4 + lane % 4;
+    load_turns(tile, constants.inside, number);
+    const uint4 cosines = __ldg(constants.inverse + lane);
+    const u32 inverse[4] = {cosines.x, cosines.y, cosines.z, cosines.w};
+    const uint4 *turn = between + (first_block * KEY_TILES + number) * 4 + lane % 4;
     const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
     float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + first_block * BLOCK + lane / 4;
-    u32 inverse[4], forward[2][2];
-    load_cosines(inverse, constants.cosines);
-    load_forward(forward, constants.cosines);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
-        decode<BLOCK_BYTES>(part, words, levels, coefficients);
+        decode<SCORE_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
-        if (superblock == own.first) {
-            begin();
-            load_queries(tile, q + u64(query_head) * HEAD_DIM, number);
-        }
+        if (superblock == own.first) begin();
         __syncthreads();
-        if (superblock + 1 < own.end) stage(part, words);
-        const Turned queries = turn_to_superblock(tile);
+        if (superblock + 1 < own.end) stage<SCORE_WARPS>(part, words);
         if (warp % 4 < KEY_TILES) {
+            const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
 #pragma unroll
-            for (int i = 0; i < TURNS_OF_WARP; i++) {
+            for (int i = 0; i < LANES; i += SCORE_WARPS / 4) {
+                if (i + first_block >= LANES) continue;
                 float s[4] = {};
                 score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], at + i * BLOCK_BYTES);
                 if (lane % 4 * 2 < GROUP) {
@@ -225,17 +211,21 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
         }
         if (superblock + 1 < own.end) wait_stage(part);
         __syncthreads();
-        for (int task = warp; task < 2 * GROUP; task += DECODERS) {
+        if (threadIdx.x < HEAD_DIM / 2) {
+            const float2 point = now[threadIdx.x], step = __ldg(constants.steps + threadIdx.x);
+            now[threadIdx.x] = make_float2(point.x * step.x - point.y * step.y, point.y * step.x + point.x * step.y);
+        }
+        for (int task = warp; task < 2 * GROUP; task += SCORE_WARPS) {
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
             const u64 place = (u64(query_head + task % GROUP) * work.superblocks + superblock) * 2 + half;
-            write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, forward, scale, int(coded.count - from),
+            write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, constants.forward, scale, int(coded.count - from),
                           work.weights + place * HALF / 2, work.halves + place);
         }
     }
 }
 
-// Blocks: (pieces, G, B); THREADS threads. The pieces share out superblocks, and then the pieces of whole tokens.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+// Blocks: (pieces, G, B). The pieces share out superblocks, and then the pieces of whole tokens.
+extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, 2)
     spectral_scores(const float *q, const Coded *sequences, const Tokens *whole, Constants constants, Work work,
                     u32 whole_pieces, float scale) {
     extern __shared__ __align__(128) u8 shared[];
@@ -261,7 +251,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
 // block, `half`: what they are relative to.
 __device__ __forceinline__ uint2 load_weights(const u32 *weights, const float2 *half, u32 block, float top) {
     const u32 *from = weights + block * 8;
-    const float factor = rescale(half[block / TURNS_OF_WARP].x, top);
+    const float factor = rescale(half[block / (LANES / 2)].x, top);
     const u32 both = pack_f16(factor, factor);
     return make_uint2(times_f16(from[0], both), times_f16(from[4], both));
 }
@@ -278,29 +268,30 @@ __device__ __forceinline__ float largest_of(const Work &work, u64 query_head, Pi
     return fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
 }
 
-#define ROW_TILES (HEAD_DIM / 16)
+// Of 16 directions, those of a warp: every other one.
+#define ROW_TILES ((HEAD_DIM / 16 + 1) / 2)
 
-// Adds up what the warps have, [HEAD_DIM directions][8 heads], and writes it as [8][HEAD_DIM].
+// Adds up what the warps have and writes it as [8 heads][HEAD_DIM directions].
 __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_TILES][4], float *to) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll
     for (int m = 0; m < ROW_TILES; m++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int row = m * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
-            shared[(warp * 8 + head) * HEAD_DIM + row] = sums[m][i];
+            const int row = (2 * m + warp % 2) * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
+            if (row < HEAD_DIM) shared[(warp / 2 * 8 + head) * HEAD_DIM + row] = sums[m][i];
         }
     __syncthreads();
-    for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += THREADS) {
+    for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += SUM_WARPS * 32) {
         float total = 0.0f;
 #pragma unroll
-        for (int w = 0; w < DECODERS; w++) total += shared[w * 8 * HEAD_DIM + at];
+        for (int w = 0; w < SUM_WARPS / 2; w++) total += shared[w * 8 * HEAD_DIM + at];
         to[at] = total;
     }
 }
 
-// Blocks: (pieces, G, B); THREADS threads. Each warp has two of a superblock's blocks.
-extern "C" __global__ void __launch_bounds__(THREADS, 3)
+// Blocks: (pieces, G, B).
+extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, 2)
     spectral_sums(const Coded *sequences, Constants constants, Work work) {
     extern __shared__ __align__(128) u8 shared[];
     const Coded &coded = sequences[blockIdx.z];
@@ -308,10 +299,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, number = blockIdx.y;
     const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    Part part = load_part(coded.values, number, shared + LEVEL_BYTES);
+    Part part = load_part<SUM_WARPS>(coded.values, number, shared + LEVEL_BYTES);
     const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
-    const u32 levels = prepare(shared, constants.levels);
-    if (own.first < own.end) first_stage(part, words);
+    const u32 levels = prepare<SUM_WARPS>(shared, constants.levels);
+    if (own.first < own.end) first_stage<SUM_WARPS>(part, words);
     const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
 
     float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
@@ -320,7 +311,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
     const float2 *half = work.halves + place * 2;
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
-        decode<BLOCK_BYTES>(part, words, levels, coefficients);
+        decode<SUM_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
         if (superblock == own.first) {
             begin();
@@ -329,21 +320,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
         uint2 weights[2] = {};
         if (lane / 4 < TILE_HEADS) {
 #pragma unroll
-            for (int i = 0; i < 2; i++) weights[i] = load_weights(from, half, warp + i * TURNS_OF_WARP, top);
+            for (int i = 0; i < 2; i++) weights[i] = load_weights(from, half, warp / 2 + i * LANES / 2, top);
         }
         from += LANES * 8;
         half += 2;
         __syncthreads();
-        if (superblock + 1 < own.end) stage(part, words);
+        if (superblock + 1 < own.end) stage<SUM_WARPS>(part, words);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            const u32 block = coefficients + (warp + i * TURNS_OF_WARP) * BLOCK_BYTES;
+            const u32 block = coefficients + (warp / 2 + i * LANES / 2) * BLOCK_BYTES;
             // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
             const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
 #pragma unroll
             for (int m = 0; m < ROW_TILES; m++) {
+                const u32 tile = 2 * m + warp % 2;
+                if (tile >= HEAD_DIM / 16) continue;
                 u32 a[4];
-                load_matrices(a, block + (rows ^ m / 2 % 2 * 64) + m * 16 * BLOCK * 2);
+                load_matrices(a, block + (rows ^ m % 2 * 64) + tile * 16 * BLOCK * 2);
                 product_f16(sums[m], a, weights[i].x, weights[i].y);
             }
         }

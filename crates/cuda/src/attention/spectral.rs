@@ -9,7 +9,7 @@ use fourier_kv_spectral::trellis::LANES;
 
 pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
 use super::spectral_levels;
-use super::spectral_turns::Turns;
+use super::spectral_turns::{Turns, fragments};
 use super::{Heads, StateBuffers, StatesView, TokensView, scale};
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
@@ -24,10 +24,10 @@ pub const KEY_TILE: usize = 32;
 const COLUMNS: usize = 8;
 /// Dims of a block of `spectral_finish`, `FINISH_DIMS` in the source.
 const FINISH_DIMS: usize = 32;
-/// Threads of a block, `THREADS` in the source.
-const THREADS: usize = 256;
+/// Its threads.
+const FINISH_THREADS: usize = 256;
 /// Blocks of scores that a multiprocessor has at a time, and of sums.
-const RESIDENT: [usize; 2] = [2, 3];
+const RESIDENT: [usize; 2] = [2, 2];
 /// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
 const MOST_PIECES: usize = 1024;
 
@@ -78,7 +78,8 @@ impl SpectralSizes {
 #[derive(Clone, Copy, Debug)]
 struct ConstantsView {
     levels: u64,
-    cosines: u64,
+    inverse: u64,
+    forward: u64,
     turns: u64,
     inside: u64,
     between: u64,
@@ -97,7 +98,8 @@ pub struct SpectralAttention {
     finish: Kernel,
     arrange: Kernel,
     levels: Buffer<u32>,
-    cosines: Buffer<f32>,
+    inverse: Buffer<u32>,
+    forward: Buffer<u32>,
     turns: Buffer<f64>,
     inside: Buffer<u32>,
     between: Buffer<u32>,
@@ -158,18 +160,19 @@ impl SpectralAttention {
             return Err(CudaError::Length { what: "the frequencies", expected, got });
         }
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
-        let cosines: Vec<f32> = dct.matrix().iter().map(|&c| c as f32).collect();
+        let [inverse, forward] = fragments(dct.matrix());
         let turns: Vec<f64> = frequencies.iter().map(|f| f / std::f64::consts::TAU).collect();
         let tables = Turns::new(frequencies);
         let module = device.module(&Source::spectral(head_dim, sizes.heads.group(), sizes.value_heads))?;
         Ok(SpectralAttention {
             sizes,
-            scores: Kernel::with_shared(device, &module, "spectral_scores", THREADS)?.overlapping(device),
-            sums: Kernel::with_shared(device, &module, "spectral_sums", THREADS)?.overlapping(device),
-            finish: Kernel::new(&module, "spectral_finish", THREADS)?.overlapping(device),
+            scores: Kernel::with_threads(device, &module, "spectral_scores")?.overlapping(device),
+            sums: Kernel::with_threads(device, &module, "spectral_sums")?.overlapping(device),
+            finish: Kernel::new(&module, "spectral_finish", FINISH_THREADS)?.overlapping(device),
             arrange: Kernel::new(&module, "spectral_arrange", 256)?,
             levels: device.upload(&spectral_levels::words())?,
-            cosines: device.upload(&cosines)?,
+            inverse: device.upload(&inverse)?,
+            forward: device.upload(&forward)?,
             turns: device.upload(&turns)?,
             inside: device.upload(&tables.inside)?,
             between: device.upload(&tables.between)?,
@@ -226,7 +229,8 @@ impl SpectralAttention {
         let (view, scale, out) = (work.view()?, scale(head_dim), out.address());
         let constants = ConstantsView {
             levels: self.levels.address(),
-            cosines: self.cosines.address(),
+            inverse: self.inverse.address(),
+            forward: self.forward.address(),
             turns: self.turns.address(),
             inside: self.inside.address(),
             between: self.between.address(),

@@ -37,6 +37,9 @@ pub struct Back<'a> {
     pub value_means: &'a [f32],
 }
 
+/// Warps that decode keys, and values: `SCORE_WARPS` and `SUM_WARPS` in the source.
+const DECODERS: [usize; 2] = [12, 16];
+
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
 pub struct SpectralTables {
@@ -138,14 +141,14 @@ impl SpectralTables {
         check(&values, dense * sizes.value_heads)?;
         let words = [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words);
         let places = parts_and_places(&keys, 1, dense, placed_key);
-        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0));
+        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), DECODERS[0]);
         let places = parts_and_places(&values, sizes.value_heads, dense, placed_value);
         let after = (keys.sources.len(), words[0] * u32::BITS as usize);
         if !places.is_sorted_by_key(|place| place.part) {
             let expected = "in the order of directions, those of each 128 or so together";
             return Err(CudaError::Shape { what: "the stream of values", expected, got: values.bits.len() });
         }
-        let values = Arrangement::new(&values, &places, kv_heads, units[1], after);
+        let values = Arrangement::new(&values, &places, kv_heads, units[1], after, DECODERS[1]);
         let key_back: Vec<f16> = back.keys.iter().map(|x| f16::from_f32(x * units[0])).collect();
         let value_back: Vec<f32> = back.values.iter().map(|x| x * units[1]).collect();
         Ok(SpectralTables {

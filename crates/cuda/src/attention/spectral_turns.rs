@@ -4,15 +4,15 @@ use half::f16;
 
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK};
 
-/// Blocks that a warp goes through, `TURNS_OF_WARP` in the source.
-const BLOCKS: usize = SUPERBLOCK / BLOCK / 2;
+/// Blocks of a superblock.
+const BLOCKS: usize = SUPERBLOCK / BLOCK;
 
 /// The tables of one model's pairs.
 #[derive(Debug)]
 pub(super) struct Turns {
     /// `[tiles][2 halves of the pairs][2][8 tokens][4][cosines, sines]` inside a block, two pairs a word.
     pub(super) inside: Vec<u32>,
-    /// `[8 blocks][tiles][4][2 halves of the pairs][cosines, sines]` inside half a superblock, two pairs a word.
+    /// `[16 blocks][tiles][4][2 halves of the pairs][cosines, sines]` inside a superblock, two pairs a word.
     pub(super) between: Vec<u32>,
     /// `[pairs][cosine, sine]` of a superblock.
     pub(super) steps: Vec<f32>,
@@ -43,6 +43,21 @@ impl Turns {
         let step = |f: &f64| [(f * SUPERBLOCK as f64).cos() as f32, (f * SUPERBLOCK as f64).sin() as f32];
         Turns { inside, between, steps: frequencies.iter().flat_map(step).collect() }
     }
+}
+
+/// A cosine transform `[16 harmonics][16 tokens]` as fragments of the 32 lanes: A of `[tokens][harmonics]`, then B.
+pub(super) fn fragments(cosines: &[f64]) -> [Vec<u32>; 2] {
+    let at = |harmonic: usize, token: usize| cosines[harmonic * BLOCK + token];
+    let a = |lane: usize, i: usize| {
+        let (harmonic, token) = (lane % 4 * 2 + i / 2 * 8, lane / 4 + i % 2 * 8);
+        two(at(harmonic, token), at(harmonic + 1, token))
+    };
+    let b = |lane: usize, i: usize| {
+        let (harmonic, token) = (i / 2 * 8 + lane / 4, i % 2 * 8 + lane % 4 * 2);
+        two(at(harmonic, token), at(harmonic, token + 1))
+    };
+    let all = |of: &dyn Fn(usize, usize) -> u32| (0..4 * 32).map(|i| of(i / 4, i % 4)).collect();
+    [all(&a), all(&b)]
 }
 
 fn two(a: f64, b: f64) -> u32 {

@@ -7,8 +7,6 @@ use super::spectral_tables::Coefficients;
 
 /// Pairs of a unit: one for each lane of a warp.
 const PAIRS: usize = 32;
-/// Warps that units are dealt out to, `DECODERS` in the source.
-const DECODERS: usize = 8;
 /// No coefficient, `NO_PLACE` and `NO_BIT` in the source.
 const NO_PLACE: u32 = 0xffff;
 const NO_BIT: u32 = u32::MAX;
@@ -41,6 +39,7 @@ pub(super) struct Arrangement {
     pub(super) parts: Vec<[u32; 4]>,
     /// Of each word the bits of a block's stream that its halves are, one for every block.
     pub(super) sources: Vec<[u32; 2]>,
+    warps: usize,
 }
 
 /// A coefficient of a part.
@@ -60,15 +59,16 @@ struct Group {
 
 impl Arrangement {
     /// Of coefficients in `parts` parts at `places`, whose sizes are relative to `unit`; the words of the side begin at
-    /// `first_word` of a superblock, its bits at `first_bit` of a block's stream.
+    /// `first_word` of a superblock, its bits at `first_bit` of a block's stream. Units are dealt out to `warps`.
     pub(super) fn new(
         side: &Coefficients<'_>,
         places: &[Place],
         parts: usize,
         unit: f32,
         (first_word, first_bit): (usize, usize),
+        warps: usize,
     ) -> Self {
-        let mut all = Arrangement::default();
+        let mut all = Arrangement { warps, ..Arrangement::default() };
         let starts = bit_positions(side.bits, first_bit as u32);
         all.sources.extend([[NO_BIT; 2]; LEAD as usize]);
         let start = |i: usize| starts.get(i).copied().unwrap_or(NO_BIT);
@@ -110,7 +110,7 @@ impl Arrangement {
                 }
             }
         }
-        self.units.extend(dealt(units));
+        self.units.extend(dealt(units, self.warps));
         self.parts.push([first_unit, self.units.len() as u32, 0, 0]);
         self.parts.push([first_word, base + self.sources.len() as u32, first, end]);
     }
@@ -164,13 +164,13 @@ fn sizes(side: &Coefficients<'_>, (a, b): (Coefficient, Option<Coefficient>), un
     size(a) | b.map_or(0, size) << 16
 }
 
-/// Units in the order that gives warps, each of which takes every eighth, about as much to do: the most expensive first,
-/// every other round backwards.
-fn dealt(mut units: Vec<[u32; 4]>) -> Vec<[u32; 4]> {
+/// Units in the order that gives warps, which take them in turn, about as much to do: the most expensive first, every
+/// other round backwards, and the last one to those with the least.
+fn dealt(mut units: Vec<[u32; 4]>, warps: usize) -> Vec<[u32; 4]> {
     let cost = |unit: &[u32; 4]| COSTS[(unit[0] % FOLLOWING) as usize] * if unit[0] < FOLLOWING { 2 } else { 1 };
     units.sort_by_key(|unit| std::cmp::Reverse(cost(unit)));
-    for round in units.chunks_mut(DECODERS).skip(1).step_by(2) {
-        if round.len() == DECODERS {
+    for round in units.chunks_mut(warps).skip(1).step_by(2) {
+        if round.len() == warps {
             round.reverse();
         }
     }
@@ -191,7 +191,7 @@ mod tests {
         let places: Vec<Place> = (0..count).map(|i| Place { part: i / 500, at: (i % 500) as u32 }).collect();
         let side = Coefficients { bits: &bits, sizes: &sizes, places: &[], starts: &[] };
         let (base, first_bit) = (40, 96);
-        let all = Arrangement::new(&side, &places, 2, 1.0, (base, first_bit));
+        let all = Arrangement::new(&side, &places, 2, 1.0, (base, first_bit), 8);
         let total: usize = bits.iter().map(|&k| usize::from(k)).sum();
         let mut seen = vec![0; total];
         for bit in all.sources.iter().flatten().filter(|&&bit| bit != NO_BIT) {
