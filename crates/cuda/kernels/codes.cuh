@@ -290,13 +290,23 @@ template <bool BOTH> __device__ __forceinline__ uint2 subsets(const u32 *words, 
     return make_uint2(u32(a[-2]) | u32(b[-2]) << 16, high_a | high_b << 16);
 }
 
+// A word of shared memory, or where the address has an upper half of global memory.
+__device__ __forceinline__ u32 load_plane(u64 address) {
+    u32 out;
+    if (address >> 32)
+        asm volatile("ld.global.nc.b32 %0, [%1];" : "=r"(out) : "l"(address));
+    else
+        asm volatile("ld.shared.b32 %0, [%1];" : "=r"(out) : "r"(u32(address)));
+    return out;
+}
+
 // `planes`: of this lane, `stride` words apart.
 template <int BITS, bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2 subset, uint2 pair, u32 second,
+__device__ __forceinline__ void decode_unit(u64 planes, u32 stride, uint2 subset, uint2 pair, u32 second,
                                             u32 levels, u32 to) {
     u32 bits[BITS + 1] = {subset.x, subset.y};
 #pragma unroll
-    for (int i = 0; i + 1 < BITS; i++) bits[2 + i] = planes[i * stride];
+    for (int i = 0; i + 1 < BITS; i++) bits[2 + i] = load_plane(planes + 4 * i * stride);
     const Places<BOTH, STRIDE> places = {to + (pair.y & 0xffff), to + (second & 0xffff), (second & 0xffff) != NO_PLACE};
     const u32 own = levels + 4 * LEVELS_OF(BITS);
     if constexpr (BITS == 1)
@@ -308,7 +318,7 @@ __device__ __forceinline__ void decode_unit(const u32 *planes, u32 stride, uint2
 }
 
 template <bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_any(const Part &part, const u32 *planes, u32 second, u32 levels, u32 to) {
+__device__ __forceinline__ void decode_any(const Part &part, u64 planes, u32 second, u32 levels, u32 to) {
     const uint2 low = subsets<BOTH>(part.staged, part.pair.y, second), pair = part.pair;
     const u32 count = part.unit.w;
     switch (part.unit.x % FOLLOWING) {
@@ -336,7 +346,8 @@ __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels,
         const uint4 unit = part.unit;
         if (lane < unit.w) {
             const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= part.planes_end;
-            const u32 *planes = (here ? staged : words) + unit.y + lane;
+            // Addresses in shared memory have no upper half.
+            const u64 planes = (here ? u64(shared_address(staged)) : u64(words)) + (unit.y + lane) * 4;
             if (unit.x >= FOLLOWING)
                 decode_any<true, STRIDE>(part, planes, 0, levels, to);
             else

@@ -31,11 +31,11 @@ __device__ __forceinline__ float2 merge_halves(const float2 *from, u32 count) {
 }
 
 // Pieces whose sums are asked for at a time.
-#define AT_A_TIME 12
+#define AT_A_TIME 16
 
 // out [B][H][D]. Blocks: (H, D / 32, B); THREADS threads; at most MOST_PIECES pieces, and 32 of whole tokens.
 #define MOST_PIECES 1024
-extern "C" __global__ void __launch_bounds__(THREADS, 4)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
     spectral_finish(const Coded *sequences, Work work, u32 pieces, u32 whole_pieces, float *out) {
     __shared__ float rows[CHANNELS], factors[MOST_PIECES], partial[FINISH_WARPS][FINISH_DIMS];
     const Coded &coded = sequences[blockIdx.z];
@@ -49,6 +49,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4)
     const float mean = coded.value_means[head * HEAD_DIM + dim];
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK;
     begin();
+    // The first sums, before anything is waited for.
+    const float *sums = work.sums + ((place + threadIdx.x % CHANNELS / HEAD_DIM * pieces) * 8 + column) * HEAD_DIM +
+                        threadIdx.x % HEAD_DIM;
+    float ahead[AT_A_TIME];
+#pragma unroll
+    for (u32 j = 0; j < AT_A_TIME; j++) ahead[j] = sums[min(j, pieces - 1) * 8 * HEAD_DIM];
     // Whole tokens: a piece a lane, its outputs a piece a warp.
     const u64 states = row * whole_pieces;
     const bool there = u32(lane) < whole_pieces;
@@ -65,7 +71,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4)
     for (int r = threadIdx.x; r < CHANNELS; r += THREADS) {
         const float *sums = work.sums + ((place + r / HEAD_DIM * pieces) * 8 + column) * HEAD_DIM + r % HEAD_DIM;
         float total = 0.0f;
-        for (u32 i = 0; i < pieces; i += AT_A_TIME)
+        if (r == threadIdx.x) {
+#pragma unroll
+            for (u32 j = 0; j < AT_A_TIME; j++) total += j < pieces ? factors[j] * ahead[j] : 0.0f;
+        }
+        for (u32 i = r == threadIdx.x ? AT_A_TIME : 0; i < pieces; i += AT_A_TIME)
 #pragma unroll
             for (u32 j = 0; j < AT_A_TIME; j++) {
                 const u32 piece = min(i + j, pieces - 1);

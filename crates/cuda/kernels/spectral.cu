@@ -78,11 +78,16 @@ struct Work {
 #define LEVEL_BYTES (LEVEL_WORDS * 4)
 #define BLOCK_BYTES (BLOCK * HEAD_DIM * 2 + 16)
 #define COEFFICIENT_BYTES (LANES * BLOCK_BYTES)
-// Warps of a block of each launch. In the first, three share out the blocks of a tile; in the second, two the directions
-// of a block and another eight blocks on.
-#define SCORE_WARPS 12
-#define SUM_WARPS 16
+// Warps of a block of each launch, a multiple of four in the first.
+#define SCORE_WARPS 8
+#define SUM_WARPS 8
+#define SUM_RESIDENT 3
 #define FINISH_WARPS 8
+// Warps that share out a superblock's blocks: of those with one tile of keys, and of those with the same directions of
+// values, all or every `SUM_SPLIT`th 16.
+#define SCORE_SHARES (SCORE_WARPS / 4)
+#define SUM_SPLIT 1
+#define SUM_SHARES (SUM_WARPS / SUM_SPLIT)
 extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
 extern "C" __device__ u32 spectral_sums_threads = SUM_WARPS * 32;
 #define BETWEEN (LANES * KEY_TILES * 4)
@@ -195,8 +200,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
         if (warp % 4 < KEY_TILES) {
             const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
 #pragma unroll
-            for (int i = 0; i < LANES; i += SCORE_WARPS / 4) {
-                if (i + first_block >= LANES) continue;
+            for (int i = 0; i < LANES; i += SCORE_SHARES) {
                 float s[4] = {};
                 score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], at + i * BLOCK_BYTES);
                 if (lane % 4 * 2 < GROUP) {
@@ -268,8 +272,9 @@ __device__ __forceinline__ float largest_of(const Work &work, u64 query_head, Pi
     return fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
 }
 
-// Of 16 directions, those of a warp: every other one.
-#define ROW_TILES ((HEAD_DIM / 16 + 1) / 2)
+// Times 16 directions that a warp has.
+#define ROW_TILES ((HEAD_DIM / 16 + SUM_SPLIT - 1) / SUM_SPLIT)
+#define BLOCKS_OF_WARP (LANES / SUM_SHARES)
 
 // Adds up what the warps have and writes it as [8 heads][HEAD_DIM directions].
 __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_TILES][4], float *to) {
@@ -278,20 +283,20 @@ __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[RO
     for (int m = 0; m < ROW_TILES; m++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int row = (2 * m + warp % 2) * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
-            if (row < HEAD_DIM) shared[(warp / 2 * 8 + head) * HEAD_DIM + row] = sums[m][i];
+            const int row = (SUM_SPLIT * m + warp % SUM_SPLIT) * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
+            if (row < HEAD_DIM) shared[(warp / SUM_SPLIT * 8 + head) * HEAD_DIM + row] = sums[m][i];
         }
     __syncthreads();
     for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += SUM_WARPS * 32) {
         float total = 0.0f;
 #pragma unroll
-        for (int w = 0; w < SUM_WARPS / 2; w++) total += shared[w * 8 * HEAD_DIM + at];
+        for (int w = 0; w < SUM_SHARES; w++) total += shared[w * 8 * HEAD_DIM + at];
         to[at] = total;
     }
 }
 
 // Blocks: (pieces, G, B).
-extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, 2)
+extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
     spectral_sums(const Coded *sequences, Constants constants, Work work) {
     extern __shared__ __align__(128) u8 shared[];
     const Coded &coded = sequences[blockIdx.z];
@@ -317,26 +322,27 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, 2)
             begin();
             top = largest_of(work, query_head, own);
         }
-        uint2 weights[2] = {};
+        uint2 weights[BLOCKS_OF_WARP] = {};
         if (lane / 4 < TILE_HEADS) {
 #pragma unroll
-            for (int i = 0; i < 2; i++) weights[i] = load_weights(from, half, warp / 2 + i * LANES / 2, top);
+            for (int i = 0; i < BLOCKS_OF_WARP; i++)
+                weights[i] = load_weights(from, half, warp / SUM_SPLIT + i * SUM_SHARES, top);
         }
         from += LANES * 8;
         half += 2;
         __syncthreads();
         if (superblock + 1 < own.end) stage<SUM_WARPS>(part, words);
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            const u32 block = coefficients + (warp / 2 + i * LANES / 2) * BLOCK_BYTES;
+        for (int i = 0; i < BLOCKS_OF_WARP; i++) {
+            const u32 block = coefficients + (warp / SUM_SPLIT + i * SUM_SHARES) * BLOCK_BYTES;
             // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
             const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
 #pragma unroll
             for (int m = 0; m < ROW_TILES; m++) {
-                const u32 tile = 2 * m + warp % 2;
+                const u32 tile = SUM_SPLIT * m + warp % SUM_SPLIT;
                 if (tile >= HEAD_DIM / 16) continue;
                 u32 a[4];
-                load_matrices(a, block + (rows ^ m % 2 * 64) + tile * 16 * BLOCK * 2);
+                load_matrices(a, block + (rows ^ tile / 2 % 2 * 64) + tile * 16 * BLOCK * 2);
                 product_f16(sums[m], a, weights[i].x, weights[i].y);
             }
         }

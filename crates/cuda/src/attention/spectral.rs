@@ -27,7 +27,7 @@ const FINISH_DIMS: usize = 32;
 /// Its threads.
 const FINISH_THREADS: usize = 256;
 /// Blocks of scores that a multiprocessor has at a time, and of sums.
-const RESIDENT: [usize; 2] = [2, 2];
+const RESIDENT: [usize; 2] = [2, 3];
 /// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
 const MOST_PIECES: usize = 1024;
 

@@ -38,7 +38,7 @@ pub struct Back<'a> {
 }
 
 /// Warps that decode keys, and values: `SCORE_WARPS` and `SUM_WARPS` in the source.
-const DECODERS: [usize; 2] = [12, 16];
+const DECODERS: [usize; 2] = [8, 8];
 
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
