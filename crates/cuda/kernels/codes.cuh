@@ -338,7 +338,7 @@ __device__ __forceinline__ void decode_any(const Part &part, u64 planes, u32 sec
 template <int DECODERS, int STRIDE>
 __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels, u32 to) {
     const u32 lane = threadIdx.x % 32, own = threadIdx.x / 32;
-    const u32 *staged = part.staged + (part.trellis_end - part.trellis) - part.planes;
+    const u32 staged = shared_address(part.staged) + (part.trellis_end - part.trellis - part.planes) * 4;
     for (u32 i = own; i < part.units; i += DECODERS) {
         // The next unit, after the last one the first, while this one is decoded.
         const uint4 next = part.all_units[i + DECODERS < part.units ? i + DECODERS : own];
@@ -347,7 +347,8 @@ __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels,
         if (lane < unit.w) {
             const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= part.planes_end;
             // Addresses in shared memory have no upper half.
-            const u64 planes = (here ? u64(shared_address(staged)) : u64(words)) + (unit.y + lane) * 4;
+            const u32 at = (unit.y + lane) * 4;
+            const u64 planes = here ? staged + at : u64(words) + at;
             if (unit.x >= FOLLOWING)
                 decode_any<true, STRIDE>(part, planes, 0, levels, to);
             else
