@@ -116,9 +116,8 @@ template <int COUNT> __device__ __forceinline__ u32 prepare(u8 *shared, const u3
     return levels_at(to);
 }
 
-// The first superblock's codes, after a barrier.
-template <int COUNT> __device__ __forceinline__ void first_stage(Part &part, const u32 *words) {
-    stage<COUNT>(part, words);
+// Waits for the first superblock's codes.
+__device__ __forceinline__ void wait_first(Part &part) {
     wait_stage(part);
 #if __CUDA_ARCH__ < 900
     __syncthreads();
@@ -175,11 +174,11 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
     Part part = load_part<SCORE_WARPS>(coded.keys, head, shared + LEVEL_BYTES);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
+    stage<SCORE_WARPS>(part, words);
     for (u32 at = threadIdx.x; at < BETWEEN; at += SCORE_WARPS * 32) between[at] = __ldg(constants.between + at);
     if (threadIdx.x < HEAD_DIM / 2)
         now[threadIdx.x] = circle(constants.turns[threadIdx.x] * (coded.first + own.first * SUPERBLOCK));
     const u32 levels = prepare<SCORE_WARPS>(shared, constants.levels);
-    first_stage<SCORE_WARPS>(part, words);
     const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4;
     const u32 there = head * KEY_TILES + number;
     KeyTile tile;
@@ -190,6 +189,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const uint4 *turn = between + (first_block * KEY_TILES + number) * 4 + lane % 4;
     const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
     float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + first_block * BLOCK + lane / 4;
+    wait_first(part);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
         decode<SCORE_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
@@ -251,13 +251,22 @@ extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, 2)
     }
 }
 
-// The weights of a block of this lane's head as B fragments, relative to `top`; `weights`: of the superblock's first
-// block, `half`: what they are relative to.
-__device__ __forceinline__ uint2 load_weights(const u32 *weights, const float2 *half, u32 block, float top) {
-    const u32 *from = weights + block * 8;
-    const float factor = rescale(half[block / (LANES / 2)].x, top);
-    const u32 both = pack_f16(factor, factor);
-    return make_uint2(times_f16(from[0], both), times_f16(from[4], both));
+// Times 16 directions that a warp has.
+#define ROW_TILES ((HEAD_DIM / 16 + SUM_SPLIT - 1) / SUM_SPLIT)
+#define BLOCKS_OF_WARP (LANES / SUM_SHARES)
+
+// The weights of this warp's blocks and this lane's head as B fragments, relative to `top`; `from`: of the superblock's
+// first block, `half`: what they are relative to.
+__device__ __forceinline__ void load_weights(uint2 (&weights)[BLOCKS_OF_WARP], const u32 *from, const float2 *half,
+                                             float top) {
+    if (threadIdx.x % 32 / 4 >= TILE_HEADS) return;
+#pragma unroll
+    for (int i = 0; i < BLOCKS_OF_WARP; i++) {
+        const u32 block = threadIdx.x / 32 / SUM_SPLIT + i * SUM_SHARES;
+        const float factor = rescale(half[block / (LANES / 2)].x, top);
+        const u32 both = pack_f16(factor, factor);
+        weights[i] = make_uint2(times_f16(from[block * 8], both), times_f16(from[block * 8 + 4], both));
+    }
 }
 
 // The largest score of this lane's head among superblocks.
@@ -271,10 +280,6 @@ __device__ __forceinline__ float largest_of(const Work &work, u64 query_head, Pi
     top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
     return fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
 }
-
-// Times 16 directions that a warp has.
-#define ROW_TILES ((HEAD_DIM / 16 + SUM_SPLIT - 1) / SUM_SPLIT)
-#define BLOCKS_OF_WARP (LANES / SUM_SHARES)
 
 // Adds up what the warps have and writes it as [8 heads][HEAD_DIM directions].
 __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_TILES][4], float *to) {
@@ -305,9 +310,10 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
     const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
     Part part = load_part<SUM_WARPS>(coded.values, number, shared + LEVEL_BYTES);
+    if (own.first < own.end) stage<SUM_WARPS>(part, words);
     const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
     const u32 levels = prepare<SUM_WARPS>(shared, constants.levels);
-    if (own.first < own.end) first_stage<SUM_WARPS>(part, words);
+    if (own.first < own.end) wait_first(part);
     const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
 
     float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
@@ -317,17 +323,13 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
         decode<SUM_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
-        words += coded.stride;
         if (superblock == own.first) {
             begin();
             top = largest_of(work, query_head, own);
         }
         uint2 weights[BLOCKS_OF_WARP] = {};
-        if (lane / 4 < TILE_HEADS) {
-#pragma unroll
-            for (int i = 0; i < BLOCKS_OF_WARP; i++)
-                weights[i] = load_weights(from, half, warp / SUM_SPLIT + i * SUM_SHARES, top);
-        }
+        load_weights(weights, from, half, top);
+        words += coded.stride;
         from += LANES * 8;
         half += 2;
         __syncthreads();
