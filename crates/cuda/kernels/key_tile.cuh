@@ -105,20 +105,23 @@ __device__ __forceinline__ Turned turn_queries(const float *q, const float2 *now
     return out;
 }
 
-// Adds the scores of a block's 16 tokens and up to 8 heads: `coefficients` [16 harmonics][32 directions] in shared memory,
-// `turn` the turn up to this block.
-__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
-                                            const Turned &queries, uint4 turn, u32 coefficients) {
+// A block's coefficients [16 harmonics][32 directions] as B fragments, from shared memory.
+__device__ __forceinline__ void load_block(u32 (&b)[2][4], u32 coefficients) {
     const int lane = threadIdx.x % 32;
     const u32 row = coefficients + (lane % 16) * KEY_ROW * 2;
+    // Pieces of a row stand where `placed_key` in attention/spectral_tables.rs puts them.
+#pragma unroll
+    for (int n = 0; n < 2; n++) load_matrices_transposed(b[n], row + ((2 * n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
+}
+
+// Adds the scores of a block's 16 tokens and up to 8 heads; `turn`: the turn up to this block.
+__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
+                                            const Turned &queries, uint4 turn, const u32 (&b)[2][4]) {
     u32 y[4][2];
 #pragma unroll
-    for (int n = 0; n < 4; n += 2) {
-        u32 b[4];
-        // Pieces of a row stand where `placed_key` in attention/spectral_units.rs puts them.
-        load_matrices_transposed(b, row + ((n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
-        halves_product(y[n], cosines, b[0], b[1], 0, 0);
-        halves_product(y[n + 1], cosines, b[2], b[3], 0, 0);
+    for (int n = 0; n < 2; n++) {
+        halves_product(y[2 * n], cosines, b[n][0], b[n][1], 0, 0);
+        halves_product(y[2 * n + 1], cosines, b[n][2], b[n][3], 0, 0);
     }
     const u32 left[4] = {y[0][0], y[0][1], y[1][0], y[1][1]}, right[4] = {y[2][0], y[2][1], y[3][0], y[3][1]};
     u32 k[4][2];

@@ -199,10 +199,15 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
         if (superblock + 1 < own.end) stage<SCORE_WARPS>(part, words);
         if (warp % 4 < KEY_TILES) {
             const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
+            // The next block's coefficients are asked for before this one's scores are written.
+            u32 b[2][2][4];
+            load_block(b[0], at);
 #pragma unroll
             for (int i = 0; i < LANES; i += SCORE_SHARES) {
+                const int j = i / SCORE_SHARES;
+                if (i + SCORE_SHARES < LANES) load_block(b[(j + 1) % 2], at + (i + SCORE_SHARES) * BLOCK_BYTES);
                 float s[4] = {};
-                score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], at + i * BLOCK_BYTES);
+                score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], b[j % 2]);
                 if (lane % 4 * 2 < GROUP) {
                     to[i * BLOCK] = s[0];
                     to[i * BLOCK + 8] = s[2];
