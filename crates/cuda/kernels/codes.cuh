@@ -35,16 +35,6 @@ struct Coding {
 #define LEVEL_WORDS 320
 #define LEVELS_OF(bits) ((bits) < 4 ? 4 * (bits) - 4 : (bits) < 7 ? 1 << (bits) : (bits) == 7 ? 128 : 192)
 
-__device__ __forceinline__ u32 times_f16(u32 a, u32 b) {
-    u32 out;
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
-    return out;
-}
-__device__ __forceinline__ u32 plus_f16(u32 a, u32 b) {
-    u32 out;
-    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
-    return out;
-}
 // Bits of `a` where the mask has them, else of `b`.
 __device__ __forceinline__ u32 choose(u32 mask, u32 a, u32 b) { return (a & mask) | (b & ~mask); }
 // Bytes of a and b, by the nibbles of the lower half of `which`, whose highest bits are zero.
@@ -185,7 +175,7 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
 #define STAGED_WORDS (HEAD_DIM * 17)
 // The most units of a part.
 #define MOST_UNITS (HEAD_DIM / 4 + 16)
-#define STAGE_BYTES_ALL (STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
+#define PART_BYTES (STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
 
 // A part, and its codes of the superblock at hand.
 struct Part {

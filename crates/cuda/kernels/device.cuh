@@ -135,6 +135,28 @@ __device__ __forceinline__ void product_f16(float (&c)[4], const u32 (&a)[4], u3
 // Both numbers of a register of 16-bit floats, negated.
 __device__ __forceinline__ u32 negated(u32 pair) { return pair ^ 0x80008000u; }
 
+// Arithmetic on both halves of a register.
+__device__ __forceinline__ u32 times_f16(u32 a, u32 b) {
+    u32 out;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+__device__ __forceinline__ u32 plus_f16(u32 a, u32 b) {
+    u32 out;
+    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+__device__ __forceinline__ u32 fused_f16(u32 a, u32 b, u32 c) {
+    u32 out;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+    return out;
+}
+__device__ __forceinline__ u32 minus_f16(u32 a) {
+    u32 out;
+    asm("neg.f16x2 %0, %1;" : "=r"(out) : "r"(a));
+    return out;
+}
+
 // Reductions over all lanes of a warp.
 __device__ __forceinline__ float warp_max(float x) {
 #pragma unroll

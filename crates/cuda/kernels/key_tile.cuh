@@ -11,21 +11,6 @@
 #define KEY_ROW 32
 #define KEY_TILES (HEAD_DIM / KEY_ROW)
 
-__device__ __forceinline__ u32 fused_f16(u32 a, u32 b, u32 c) {
-    u32 out;
-    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
-    return out;
-}
-__device__ __forceinline__ u32 multiplied_f16(u32 a, u32 b) {
-    u32 out;
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
-    return out;
-}
-__device__ __forceinline__ u32 minus_f16(u32 a) {
-    u32 out;
-    asm("neg.f16x2 %0, %1;" : "=r"(out) : "r"(a));
-    return out;
-}
 // d = a * b + c in halves; `low`, `high`: rows 0 to 7 and 8 to 15.
 __device__ __forceinline__ void halves_product(u32 (&d)[2], const u32 (&a)[4], u32 b0, u32 b1, u32 low, u32 high) {
     asm("mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0, %1}, {%2, %3, %4, %5}, {%6, %7}, {%8, %9};"
@@ -134,13 +119,13 @@ __device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, 
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         const u32 cos = half ? turn.z : turn.x, sin = half ? turn.w : turn.y;
-        q[0][half] = fused_f16(queries.first[half], cos, multiplied_f16(queries.second[half], sin));
-        q[1][half] = fused_f16(queries.second[half], cos, multiplied_f16(queries.minus[half], sin));
+        q[0][half] = fused_f16(queries.first[half], cos, times_f16(queries.second[half], sin));
+        q[1][half] = fused_f16(queries.second[half], cos, times_f16(queries.minus[half], sin));
 #pragma unroll
         for (int row = 0; row < 2; row++) {
             const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], s = tile.sin[half][row];
-            first[2 * half + row] = fused_f16(x, c, minus_f16(multiplied_f16(z, s)));
-            second[2 * half + row] = fused_f16(x, s, multiplied_f16(z, c));
+            first[2 * half + row] = fused_f16(x, c, minus_f16(times_f16(z, s)));
+            second[2 * half + row] = fused_f16(x, s, times_f16(z, c));
         }
     }
     product_f16(s, first, q[0][0], q[0][1]);

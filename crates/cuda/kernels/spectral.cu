@@ -78,23 +78,21 @@ struct Work {
 #define LEVEL_BYTES (LEVEL_WORDS * 4)
 #define BLOCK_BYTES (BLOCK * HEAD_DIM * 2 + 16)
 #define COEFFICIENT_BYTES (LANES * BLOCK_BYTES)
-// Warps of a block of each launch, a multiple of four in the first.
+// Warps of a block of each launch, and how many blocks a multiprocessor has at a time.
 #define SCORE_WARPS 8
+#define SCORE_RESIDENT 2
 #define SUM_WARPS 8
 #define SUM_RESIDENT 3
 #define FINISH_WARPS 8
-// Warps that share out a superblock's blocks: of those with one tile of keys, and of those with the same directions of
-// values, all or every `SUM_SPLIT`th 16.
+// Warps with one tile of keys, which share out a superblock's blocks.
 #define SCORE_SHARES (SCORE_WARPS / 4)
-#define SUM_SPLIT 1
-#define SUM_SHARES (SUM_WARPS / SUM_SPLIT)
 extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
 extern "C" __device__ u32 spectral_sums_threads = SUM_WARPS * 32;
 #define BETWEEN (LANES * KEY_TILES * 4)
 #define TURN_BYTES (BETWEEN * 16 + HEAD_DIM / 2 * 8)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
-#define COMMON_BYTES (LEVEL_BYTES + STAGE_BYTES_ALL + COEFFICIENT_BYTES)
+#define COMMON_BYTES (LEVEL_BYTES + PART_BYTES + COEFFICIENT_BYTES)
 #define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
 #define SUM_BYTES COMMON_BYTES
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
@@ -111,7 +109,7 @@ template <int COUNT> __device__ __forceinline__ u32 prepare(u8 *shared, const u3
     for (u32 at = threadIdx.x; at < LEVEL_WORDS; at += COUNT * 32) to[at] = levels[at];
 #pragma unroll 4
     for (u32 at = threadIdx.x; at < COEFFICIENT_BYTES / 16; at += COUNT * 32)
-        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + STAGE_BYTES_ALL)[at] = make_uint4(0, 0, 0, 0);
+        reinterpret_cast<uint4 *>(shared + LEVEL_BYTES + PART_BYTES)[at] = make_uint4(0, 0, 0, 0);
     __syncthreads();
     return levels_at(to);
 }
@@ -168,7 +166,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
                                                   Piece own) {
     const u32 head = blockIdx.y, query_head = (blockIdx.z * gridDim.y + head) * GROUP;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
     uint4 *between = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
     float2 *now = reinterpret_cast<float2 *>(between + BETWEEN);
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
@@ -234,7 +232,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
 }
 
 // Blocks: (pieces, G, B). The pieces share out superblocks, and then the pieces of whole tokens.
-extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, 2)
+extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, SCORE_RESIDENT)
     spectral_scores(const float *q, const Coded *sequences, const Tokens *whole, Constants constants, Work work,
                     u32 whole_pieces, float scale) {
     extern __shared__ __align__(128) u8 shared[];
@@ -256,9 +254,9 @@ extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, 2)
     }
 }
 
-// Times 16 directions that a warp has.
-#define ROW_TILES ((HEAD_DIM / 16 + SUM_SPLIT - 1) / SUM_SPLIT)
-#define BLOCKS_OF_WARP (LANES / SUM_SHARES)
+// Times 16 directions, and blocks that a warp has.
+#define ROW_TILES (HEAD_DIM / 16)
+#define BLOCKS_OF_WARP (LANES / SUM_WARPS)
 
 // The weights of this warp's blocks and this lane's head as B fragments, relative to `top`; `from`: of the superblock's
 // first block, `half`: what they are relative to.
@@ -267,7 +265,7 @@ __device__ __forceinline__ void load_weights(uint2 (&weights)[BLOCKS_OF_WARP], c
     if (threadIdx.x % 32 / 4 >= TILE_HEADS) return;
 #pragma unroll
     for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-        const u32 block = threadIdx.x / 32 / SUM_SPLIT + i * SUM_SHARES;
+        const u32 block = threadIdx.x / 32 + i * SUM_WARPS;
         const float factor = rescale(half[block / (LANES / 2)].x, top);
         const u32 both = pack_f16(factor, factor);
         weights[i] = make_uint2(times_f16(from[block * 8], both), times_f16(from[block * 8 + 4], both));
@@ -293,14 +291,14 @@ __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[RO
     for (int m = 0; m < ROW_TILES; m++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int row = (SUM_SPLIT * m + warp % SUM_SPLIT) * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
-            if (row < HEAD_DIM) shared[(warp / SUM_SPLIT * 8 + head) * HEAD_DIM + row] = sums[m][i];
+            const int row = m * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
+            shared[(warp * 8 + head) * HEAD_DIM + row] = sums[m][i];
         }
     __syncthreads();
     for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += SUM_WARPS * 32) {
         float total = 0.0f;
 #pragma unroll
-        for (int w = 0; w < SUM_SHARES; w++) total += shared[w * 8 * HEAD_DIM + at];
+        for (int w = 0; w < SUM_WARPS; w++) total += shared[w * 8 * HEAD_DIM + at];
         to[at] = total;
     }
 }
@@ -316,7 +314,7 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
     Part part = load_part<SUM_WARPS>(coded.values, number, shared + LEVEL_BYTES);
     if (own.first < own.end) stage<SUM_WARPS>(part, words);
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + STAGE_BYTES_ALL);
+    const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
     const u32 levels = prepare<SUM_WARPS>(shared, constants.levels);
     if (own.first < own.end) wait_first(part);
     const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
@@ -341,15 +339,13 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
         if (superblock + 1 < own.end) stage<SUM_WARPS>(part, words);
 #pragma unroll
         for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-            const u32 block = coefficients + (warp / SUM_SPLIT + i * SUM_SHARES) * BLOCK_BYTES;
+            const u32 block = coefficients + (warp + i * SUM_WARPS) * BLOCK_BYTES;
             // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
             const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
 #pragma unroll
             for (int m = 0; m < ROW_TILES; m++) {
-                const u32 tile = SUM_SPLIT * m + warp % SUM_SPLIT;
-                if (tile >= HEAD_DIM / 16) continue;
                 u32 a[4];
-                load_matrices(a, block + (rows ^ tile / 2 % 2 * 64) + tile * 16 * BLOCK * 2);
+                load_matrices(a, block + (rows ^ m / 2 % 2 * 64) + m * 16 * BLOCK * 2);
                 product_f16(sums[m], a, weights[i].x, weights[i].y);
             }
         }
@@ -361,8 +357,6 @@ extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
     write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + to * 8 * HEAD_DIM);
     if (warp == 0 && lane % 4 == 0) work.largest[to * 8 + lane / 4] = top;
 }
-
-#include "finish.cuh"
 
 // Codes in the order of codes.cuh: to [superblocks][stride] from [superblocks][room][16], of which `sources` says for both
 // halves of each word the bit of a block's stream, or NO_BIT. Blocks: (superblocks); 256 threads.
@@ -381,3 +375,5 @@ extern "C" __global__ void __launch_bounds__(256, 4)
         to[at] = word;
     }
 }
+
+#include "finish.cuh"

@@ -7,8 +7,8 @@ use cudarc::driver::DeviceRepr;
 use fourier_kv_spectral::dct::Dct;
 use fourier_kv_spectral::trellis::LANES;
 
-pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
 use super::spectral_levels;
+pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
 use super::spectral_turns::{Turns, fragments};
 use super::{Heads, StateBuffers, StatesView, TokensView, scale};
 use crate::kernel::{Kernel, arg, narrow};
@@ -209,7 +209,8 @@ impl SpectralAttention {
     }
 
     /// `out[b][h]` = attention of the queries over coded and whole tokens of sequence `b`, none of which has more coded
-    /// tokens than the working memory was made for.
+    /// tokens than the working memory was made for. Codes and tables are read while the launch before this ends, which
+    /// must not be what writes them.
     ///
     /// # Errors
     /// [`CudaError::Length`], or what the driver says.
@@ -274,10 +275,14 @@ impl SpectralAttention {
         }
         let (from, sources, to) = (words.address(), tables.sources().address(), arranged.address());
         let (room, stride) = (narrow("words", room)?, narrow("words", tables.stride())?);
+        let (blocks, nothing) = (narrow("superblocks", superblocks)?, 0u32);
         // SAFETY: as above.
         unsafe {
             let args = &mut [arg(&from), arg(&room), arg(&sources), arg(&stride), arg(&to)];
-            self.arrange.launch(device, (narrow("superblocks", superblocks)?, 1, 1), args)?;
+            self.arrange.launch(device, (blocks, 1, 1), args)?;
+            // `attend` reads codes while the launch before it ends: that is one that writes nothing.
+            let args = &mut [arg(&from), arg(&room), arg(&sources), arg(&nothing), arg(&to)];
+            self.arrange.launch(device, (1, 1, 1), args)?;
         }
         Ok(arranged)
     }

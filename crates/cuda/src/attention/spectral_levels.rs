@@ -45,3 +45,38 @@ fn bytes(levels: &[f32]) -> Vec<u32> {
     };
     [byte(8), byte(0)].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Level `number` of `bits` bits, as the kernels find it.
+    fn found(table: &[u32], bits: usize, number: usize) -> f32 {
+        let half = |code: u32| f16::from_bits(code as u16).to_f32();
+        let own = &table[FIRST[bits - 1]..];
+        let byte = |first: usize, i: usize| own[first + i / 4] >> (8 * (i % 4)) & 0xff;
+        let wide = |i: usize| half(byte(0, i) << 8 | byte(2, i));
+        let count = 2 << bits;
+        let positive = number >= count / 2;
+        let magnitude = if positive { number - count / 2 } else { count / 2 - 1 - number };
+        let sign = if positive { 1.0 } else { -1.0 };
+        match bits {
+            1 => sign * half(own[0]) + if number % 2 == 1 { half(own[1]) } else { -half(own[1]) },
+            2 => wide(number),
+            3 => sign * wide(magnitude),
+            4..=6 => sign * half(own[magnitude]),
+            _ => sign * half(own[magnitude / 2] >> (16 * (magnitude % 2))),
+        }
+    }
+
+    #[test]
+    fn every_level_is_found_as_a_half() {
+        let table = words();
+        for bits in 1..=MAX_BITS {
+            for (number, &level) in LEVELS[bits].iter().enumerate() {
+                let off = (found(&table, bits, number) - level).abs();
+                assert!(off <= level.abs().max(0.5) / 1024.0, "{bits} bits, {number}: off by {off}");
+            }
+        }
+    }
+}

@@ -218,7 +218,8 @@ mod tests {
             let copied = 2 * (trellis & !3);
             for &[kind, planes, first_pair, pairs] in &all.units[first as usize..end as usize] {
                 for lane in 0..pairs {
-                    let ([_, x], y) = (all.pairs[(first_pair + lane) as usize], all.seconds[(first_pair + lane) as usize]);
+                    let ([_, x], y) =
+                        (all.pairs[(first_pair + lane) as usize], all.seconds[(first_pair + lane) as usize]);
                     let (k, following) = (kind % FOLLOWING, kind >= FOLLOWING);
                     let a = copied + if following { 2 * (x >> 16) } else { x >> 16 };
                     let b = if following { a + 1 } else { copied + (y >> 16) };
