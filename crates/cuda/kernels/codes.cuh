@@ -19,10 +19,10 @@ struct Coding {
     // x: bits of a coefficient, and 256 if each pair follows on one another in stream and place; y: its first plane, in
     // words of the superblock, those of one bit for all pairs and then the next; z: its first pair; w: pairs, up to 32.
     const uint4 *units;
-    // x: sizes as halves; y: of the first, z: of the second the place in a block in bytes, NO_PLACE if there is none, and
-    // above it where its trellis bits are, in half words (of pairs that follow on one another: y in words, no z), from the
-    // part's first word of them.
+    // x: both sizes as halves; y: the place of the first in a block, in bytes, and above it where its trellis bits are, in
+    // half words (words, where the two follow on one another) from the part's first word of them.
     const uint2 *pairs;
+    // The same of the second, with NO_PLACE if there is none; not read where the two follow on one another.
     const u32 *seconds;
     // Of each part two: x, y: its units; then x, y: its planes, and z, w: its trellis bits, in words of the superblock.
     const uint4 *parts;
