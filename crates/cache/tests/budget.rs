@@ -100,7 +100,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_settings()(
-        sink in 0usize..5, window in 1usize..70, least in 1usize..90, block in 0u32..7, keys in 1usize..9,
+        sink in 0usize..5, window in 1usize..70, least in 1usize..90, block in 1u32..7, keys in 1usize..9,
         values in prop::sample::select(vec!["head", "heads", "4"]),
     ) -> String {
         let (block, keys) = (1 << block, 2 * keys);
