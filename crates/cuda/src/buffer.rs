@@ -42,6 +42,19 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.memcpy_htod(numbers, &mut self.slice).during("copying to the GPU")
     }
 
+    /// Copies `numbers` to where number `first` is.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if it ends before they do.
+    pub fn write_at(&mut self, first: usize, numbers: &[T]) -> Result<(), CudaError> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let end = first.saturating_add(numbers.len());
+        self.check("a buffer", end)?;
+        self.stream.memcpy_htod(numbers, &mut self.slice.slice_mut(first..end)).during("copying to the GPU")
+    }
+
     /// All of it, once everything before is done.
     ///
     /// # Errors
@@ -63,6 +76,18 @@ impl<T: DeviceRepr> Buffer<T> {
     {
         self.check("a buffer", range.end)?;
         self.stream.clone_dtoh(&self.slice.slice(range)).during("copying from the GPU")
+    }
+
+    /// Its first numbers, as many as `to` is long, once everything before is done.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if `to` is longer.
+    pub fn read_into(&self, to: &mut [T]) -> Result<(), CudaError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        self.check("a buffer", to.len())?;
+        self.stream.memcpy_dtoh(&self.slice.slice(..to.len()), to).during("copying from the GPU")
     }
 
     /// Numbers it holds.

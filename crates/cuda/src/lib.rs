@@ -12,13 +12,16 @@
 //! How fast each kernel is, and what binds it: docs/kernels.md.
 
 pub mod attention;
+mod blas;
 mod buffer;
 mod compiled;
 pub mod device;
 mod error;
 mod graph;
 mod kernel;
+pub mod model;
 mod nvrtc;
+pub mod product;
 mod random;
 mod source;
 
