@@ -107,23 +107,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// Rows of one sequence moved to lower slots, `from` to `to`, in the order that they may overlap in.
-// Blocks: (G, 2), of 256 threads.
-extern "C" __global__ void __launch_bounds__(THREADS) shift_rows(Tokens tokens, u32 to, u32 from, u32 count) {
-    constexpr int PIECES = HEAD_DIM / 8, ROWS = THREADS / PIECES;
-    begin();
-    bf16 *rows = (blockIdx.y ? tokens.values : tokens.keys) + u64(blockIdx.x) * tokens.capacity * HEAD_DIM;
-    const u32 own = threadIdx.x / PIECES, piece = threadIdx.x % PIECES;
-    for (u32 done = 0; done < count; done += ROWS) {
-        const bool there = own < ROWS && done + own < count;
-        uint4 x = make_uint4(0, 0, 0, 0);
-        if (there) x = *reinterpret_cast<const uint4 *>(rows + u64(from + done + own) * HEAD_DIM + piece * 8);
-        __syncthreads();
-        if (there) *reinterpret_cast<uint4 *>(rows + u64(to + done + own) * HEAD_DIM + piece * 8) = x;
-        __syncthreads();
-    }
-}
-
 // Rows of one sequence copied to another place, of all heads. Blocks: (any, G, 2), of 256 threads.
 extern "C" __global__ void __launch_bounds__(THREADS)
     copy_rows(Tokens from, u32 first, Tokens to, u32 slot, u32 count) {

@@ -55,6 +55,21 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.memcpy_htod(numbers, &mut self.slice.slice_mut(first..end)).during("copying to the GPU")
     }
 
+    /// Copies a range of another buffer to where number `first` is.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if either ends before it.
+    pub fn copy_from(&mut self, first: usize, from: &Self, range: std::ops::Range<usize>) -> Result<(), CudaError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let end = first.saturating_add(range.len());
+        self.check("a buffer", end)?;
+        from.check("a buffer", range.end)?;
+        let from = from.slice.slice(range);
+        self.stream.memcpy_dtod(&from, &mut self.slice.slice_mut(first..end)).during("copying on the GPU")
+    }
+
     /// All of it, once everything before is done.
     ///
     /// # Errors

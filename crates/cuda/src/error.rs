@@ -36,7 +36,9 @@ pub enum CudaError {
         tried: String,
     },
     /// No library of matrix products.
-    #[error("the library of matrix products, cuBLASLt (libcublasLt.so, version 12 or 13), was not found: tried {tried}")]
+    #[error(
+        "the library of matrix products, cuBLASLt (libcublasLt.so, version 12 or 13), was not found: tried {tried}"
+    )]
     NoBlas {
         /// The names and paths tried.
         tried: String,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
-use fourier_kv_cuda::model::{Batch, ExactPasts, Model, PromptError, TILE};
+use fourier_kv_cuda::attention::fourier::FourierSizes;
+use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, FourierSettings, Model, PromptError, TILE};
 use support::tiny::{Kind, Tiny};
 use support::{Numbers, distance};
 
@@ -128,6 +129,44 @@ fn prompts_longer_than_a_tile_are_read_whole() {
     let text = tokens(&mut numbers, TILE + 77, &tiny.shape);
     let off = distance(&read(&mut exact(&model, 1), 0, &text), &tiny.logits(&text));
     assert!(off < CLOSE, "{off}");
+}
+
+/// With half as many harmonics as the period has tokens a spectrum loses next to nothing, so the logits are those of
+/// exact pasts: through the seal, and through tokens that leave the window.
+#[test]
+fn fourier_pasts_of_all_harmonics_are_exact() {
+    let (tiny, mut numbers) = (Tiny::random(KIND, 11), Numbers(6));
+    let Some(model) = model(&tiny) else { return };
+    let sizes = FourierSizes { heads: HEADS, harmonics: 256, key_tracks: 20, value_tracks: 13 };
+    let permuted =
+        |numbers: &mut Numbers| (0..HEADS.kv_heads).flat_map(|_| numbers.permutation(HEADS.head_dim)).collect();
+    let dims = (0..tiny.shape.layers).map(|_| [permuted(&mut numbers), permuted(&mut numbers)]).collect();
+    let settings = FourierSettings { sizes, sink: 4, window: 64, period: 512, dims };
+    let pasts = FourierPasts::new(model.device(), &tiny.shape, settings, 2).unwrap();
+    let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
+    let mut texts = [101, 69].map(|n| tokens(&mut numbers, n, &tiny.shape));
+    for (b, text) in texts.iter().enumerate() {
+        let off = distance(&read(&mut batch, b, text), &tiny.logits(text));
+        assert!(off < CLOSE, "{off}");
+    }
+    let small = batch.pasts().bytes();
+    let mut worst: f64 = 0.0;
+    for i in 0..400 {
+        let next = tokens(&mut numbers, 2, &tiny.shape);
+        texts.iter_mut().zip(&next).for_each(|(text, &token)| text.push(token));
+        let logits = stepped(&mut batch, &next, tiny.shape.vocabulary);
+        // Around the steps at which 64 tokens leave, and at the end.
+        if i < 2 || (62..67).contains(&(i % 64)) || i > 397 {
+            for (logits, text) in logits.iter().zip(&texts) {
+                worst = worst.max(distance(logits, &tiny.logits(text)));
+            }
+        }
+    }
+    assert!(worst < 2.0 * CLOSE, "{worst}");
+    assert!(batch.pasts().bytes() > small, "room for the exact dims of 400 more tokens");
+    assert_eq!(batch.pasts().lengths(), [501, 469]);
+    // A past with a middle takes no further prompt, nor one that leaves nothing for it.
+    assert!(batch.prompt(0, &[1; 100], &mut |_, _| ControlFlow::Continue(())).is_err());
 }
 
 #[test]

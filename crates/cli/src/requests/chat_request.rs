@@ -40,7 +40,7 @@ impl ChatRequest {
             cache: CacheRequest::new(&args.cache)?,
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

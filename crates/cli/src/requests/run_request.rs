@@ -95,7 +95,7 @@ impl RunRequest {
             let without = "with --raw, which leaves the chat template out";
             return Err(RequestError::NoEffect { option: "--system", without });
         }
-        Ok(Self {
+        let request = Self {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
             prompt: Prompt::new(&args.file, &args.prompt)?,
@@ -105,7 +105,27 @@ impl RunRequest {
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
             machine: Machine::new(&args.device)?,
-        })
+        };
+        #[cfg(feature = "cuda")]
+        request.check_gpu(&args.device.device)?;
+        Ok(request)
+    }
+
+    /// Refuses what is not there on GPUs yet, if `asked` is one.
+    #[cfg(feature = "cuda")]
+    fn check_gpu(&self, asked: &str) -> Result<(), RequestError> {
+        if matches!(self.machine.device, super::Device::Cpu) {
+            return Ok(());
+        }
+        let asked = asked.to_owned();
+        let sessions = [("--session", &self.session.open), ("--save-session", &self.session.save)];
+        if let Some((option, _)) = sessions.into_iter().find(|(_, path)| path.is_some()) {
+            return Err(RequestError::GpuSession { asked, option });
+        }
+        match self.cache.kind.to_string() {
+            kind if kind == "exact:bf16" => Ok(()),
+            cache => Err(RequestError::GpuCache { asked, cache }),
+        }
     }
 }
 

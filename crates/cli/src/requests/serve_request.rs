@@ -78,7 +78,7 @@ impl ServeRequest {
             },
             grace: Duration::from_secs(args.grace),
             cache: CacheRequest::new(&args.cache)?,
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 mod answer;
 mod report;
+mod sequence;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use fourier_kv_engine::cache::plan::Plan;
@@ -18,6 +18,7 @@ use crate::requests::{Choice, Generation as Choosing, RunRequest};
 use crate::session::{Ending, Session};
 pub(crate) use answer::answer;
 use report::{Report, Run, Saved};
+use sequence::Place;
 
 /// Reads the text, answers as the answer comes, and says what it took.
 pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> {
@@ -29,32 +30,24 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let plan = request.cache.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
-    let mut sequence = match &request.session.open {
-        Some(path) => engine.unpark(path)?,
-        None => engine.session(&request.cache.kind, plan)?,
-    };
-    let prompt = match sequence.tokens() {
-        [] => prompt_tokens(&engine, &request, text)?,
+    let mut place = Place::new(&engine, &request, plan, session)?;
+    let before = place.predictor().count();
+    let prompt = match before {
+        0 => prompt_tokens(&engine, &request, text)?,
         _ if request.chat_template => engine.further_prompt(&text)?,
         _ => engine.further_text(&text)?,
     };
-    let whole = sequence.tokens().len() + prompt.len();
+    let whole = before + prompt.len();
     let options = options(&request.generation);
-    let answer = answer(&engine, &mut sequence, &prompt, &options, session)?;
+    let answer = answer(&engine, place.predictor(), &prompt, &options, session)?;
     let run = Run { request: &request, pulled: &pulled, engine: &engine, prompt_tokens: prompt.len() };
     let saved = match &request.session.save {
-        Some(path) => Some(save(&mut sequence, whole, &answer, path)?),
+        Some(path) => place.save(whole, &answer, path)?.map(|bytes| Saved { path: path.clone(), bytes }),
         None => None,
     };
-    let report = Report::new(&run, &sequence, &answer, saved);
+    let report = Report::new(&run, &place, &answer, saved);
     report.show(session.output).map_err(Failure::Output)?;
     Ok(report.ending())
-}
-
-/// Writes the session with the whole answer: the last token that was chosen has not been computed with.
-fn save(sequence: &mut Sequence<'_>, before: usize, answer: &Generation, path: &Path) -> Result<Saved, Failure> {
-    compute_rest(sequence, before, answer)?;
-    Ok(Saved { path: path.to_owned(), bytes: sequence.park(path)? })
 }
 
 /// Computes with the answer's last token, which was only chosen. `before` is the length of the sequence before it.

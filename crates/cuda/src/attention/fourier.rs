@@ -120,6 +120,29 @@ impl FourierMiddle {
         })
     }
 
+    /// Makes room for `capacity` tokens, of which `count` are there.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`]; [`CudaError::Length`] if there are fewer.
+    pub fn grow(
+        &mut self,
+        device: &Device,
+        sizes: &FourierSizes,
+        count: usize,
+        capacity: usize,
+    ) -> Result<(), CudaError> {
+        for (rows, width) in self.exact.iter_mut().zip(sizes.widths()) {
+            let mut larger = device.uninitialised(sizes.heads.kv_heads * capacity * width)?;
+            for head in 0..sizes.heads.kv_heads {
+                let from = head * self.capacity * width;
+                larger.copy_from(head * capacity * width, rows, from..from + count * width)?;
+            }
+            *rows = larger;
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
+
     /// As kernels are told of it, with `count` tokens.
     ///
     /// # Errors

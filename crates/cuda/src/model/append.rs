@@ -135,7 +135,6 @@ impl AppendKernels {
 /// Moves of rows that are held whole.
 #[derive(Debug)]
 pub(super) struct MoveKernels {
-    shift: Kernel,
     copy: Kernel,
     kv_heads: u32,
 }
@@ -143,26 +142,9 @@ pub(super) struct MoveKernels {
 impl MoveKernels {
     pub(super) fn new(device: &Device, heads: crate::attention::Heads) -> Result<Self, CudaError> {
         let module = device.module(&Source::append(heads.head_dim))?;
-        let kernel = |name| Ok::<_, CudaError>(Kernel::new(&module, name, THREADS)?.overlapping(device));
+        let copy = Kernel::new(&module, "copy_rows", THREADS)?.overlapping(device);
         let kv_heads = narrow("heads", heads.kv_heads)?;
-        Ok(MoveKernels { shift: kernel("shift_rows")?, copy: kernel("copy_rows")?, kv_heads })
-    }
-
-    /// Moves `count` rows of `tokens` from slot `from` to the lower slot `to`.
-    pub(super) fn shift(
-        &self,
-        device: &Device,
-        tokens: TokensView,
-        (from, to, count): (usize, usize, usize),
-    ) -> Result<(), CudaError> {
-        room(tokens, from.max(to) + count)?;
-        let [from, to, count] = [from, to, count].map(|x| narrow("tokens", x));
-        let (from, to, count) = (from?, to?, count?);
-        // SAFETY: the arguments in the kernel's order; the rows are there.
-        unsafe {
-            let args = &mut [arg(&tokens), arg(&to), arg(&from), arg(&count)];
-            self.shift.launch(device, (self.kv_heads, 2, 1), args)
-        }
+        Ok(MoveKernels { copy, kv_heads })
     }
 
     /// Copies `count` rows from slot `first` of `from` to slot `slot` of `to`.
@@ -178,7 +160,7 @@ impl MoveKernels {
         let [first, slot, count] = [first, slot, count].map(|x| narrow("tokens", x));
         let (first, slot, count) = (first?, slot?, count?);
         let blocks = (count.div_ceil(64).clamp(1, 256), self.kv_heads, 2);
-        // SAFETY: as above.
+        // SAFETY: the arguments in the kernel's order; the rows are there.
         unsafe {
             let args = &mut [arg(&from), arg(&first), arg(&to), arg(&slot), arg(&count)];
             self.copy.launch(device, blocks, args)

@@ -6,6 +6,7 @@
 mod append;
 mod batch;
 mod exact_pasts;
+mod fourier_pasts;
 mod layer;
 mod loaded;
 mod past;
@@ -17,9 +18,10 @@ mod whole;
 
 pub use batch::Batch;
 pub use exact_pasts::ExactPasts;
+pub use fourier_pasts::{FourierPasts, FourierSettings};
 pub use loaded::Model;
 pub use past::Pasts;
 pub use prompt::{PromptError, TILE};
-pub use whole::Whole;
 pub use shape::ModelShape;
 pub use weights::{Part, Weights};
+pub use whole::Whole;

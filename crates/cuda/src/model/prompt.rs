@@ -6,10 +6,10 @@
 
 use std::ops::ControlFlow;
 
+use super::Pasts;
 use super::layer::Scratch;
 use super::loaded::Model;
 use super::rows::Span;
-use super::Pasts;
 use crate::attention::TokensView;
 use crate::{Buffer, CudaError};
 

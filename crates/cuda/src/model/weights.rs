@@ -166,8 +166,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::write_matrix`].
     pub fn write_vector(&mut self, part: Part, numbers: &[f32]) -> Result<(), CudaError> {
-        let (query, key) =
-            (self.shape.query_width(), self.shape.heads.kv_heads * self.shape.heads.head_dim);
+        let (query, key) = (self.shape.query_width(), self.shape.heads.kv_heads * self.shape.heads.head_dim);
         let width = self.shape.width;
         let (l, begin, len) = match part {
             Part::OutputNorm => return write(&mut self.output_norm, 0, width, 0, numbers),

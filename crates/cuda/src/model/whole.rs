@@ -3,7 +3,7 @@
 use half::bf16;
 
 use crate::attention::{Heads, TokensView};
-use crate::{Buffer, CudaError, Device};
+use crate::{Buffer, CudaError, Device, Random};
 
 /// Room for keys and values of one layer of one sequence, `[G][capacity][D]` each.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ impl Whole {
             values: device.uninitialised(numbers)?,
             capacity: crate::kernel::narrow("tokens", capacity)?,
         })
+    }
+
+    /// The same, full of random rows, for what is only measured.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`], or what the driver says.
+    pub fn random(device: &Device, heads: Heads, capacity: usize, random: &mut Random) -> Result<Self, CudaError> {
+        let mut rows = Whole::new(device, heads, capacity)?;
+        random.bf16(device, &mut rows.keys, 1.0)?;
+        random.bf16(device, &mut rows.values, 1.0)?;
+        Ok(rows)
     }
 
     /// Tokens there is room for.
