@@ -88,12 +88,8 @@ impl Bench {
         Ok(writeln!(std::io::stderr(), "{row}")?)
     }
 
-    fn device(&self) -> Arc<Model> {
-        Arc::clone(&self.model)
-    }
-
     fn batch(&self, pasts: impl Pasts + 'static) -> Result<Batch, CudaError> {
-        Batch::new(self.device(), Box::new(pasts))
+        Batch::new(Arc::clone(&self.model), Box::new(pasts))
     }
 
     fn exact(&self, batch: usize) -> Result<Batch, CudaError> {
@@ -115,7 +111,7 @@ impl Bench {
         self.row(json!({
             "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
         }))?;
-        for (cache, batch) in [("exact", fits), ("exact", 8), ("fourier", 8), ("fourier", 16)] {
+        for (cache, batch) in [("exact", fits), ("exact", 8), ("exact", 1), ("fourier", 16), ("fourier", 8), ("fourier", 1)] {
             let mut batch = match cache {
                 "exact" => self.exact(batch)?,
                 _ => self.fourier(batch, CONTEXT)?,
@@ -125,7 +121,7 @@ impl Bench {
             }
             self.steps(cache, &mut batch)?;
         }
-        for batch in [8, 16] {
+        for batch in [16, 8, 1] {
             let pasts = spectral::RandomPasts::new(self.model.device(), self.model.shape(), (CONTEXT, WINDOW), batch)?;
             let mut batch = self.batch(pasts)?;
             self.steps("spectral", &mut batch)?;

@@ -9,6 +9,9 @@
 //! threads attends to; what it saw is a state `(max, sum, out)` as on the CPU, with maxima in powers of two. Everything
 //! of a device is done on one stream, in order; only reading and [`Device::synchronize`] wait.
 //!
+//! [`model`] puts them together to a forward pass, which is given sizes and numbers and knows no files. Its matrix products
+//! are those of cuBLASLt, which is loaded then.
+//!
 //! How fast each kernel is, and what binds it: docs/kernels.md.
 
 pub mod attention;

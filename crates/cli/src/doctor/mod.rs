@@ -77,7 +77,9 @@ fn python(environment: &Environment) -> Python {
 
 fn choices(graphics: &graphics::Graphics, team: &Team) -> Vec<Choice> {
     let device_reason = match graphics.nvidia_driver || !graphics.gpus.is_empty() {
-        true => "what is not asked to use the GPU here computes on the CPU ('run --device cuda --cache exact')",
+        true => {
+            "what is not asked to use the GPU here computes on the CPU ('run' and 'bench' with --device cuda --cache exact)"
+        }
         false => "no GPU was found",
     };
     let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };

@@ -1,5 +1,8 @@
 //! What computes, and with how many threads.
 
+use fourier_kv_engine::cache::CacheKind;
+#[cfg(feature = "cuda")]
+use fourier_kv_engine::cache::Storage;
 use fourier_kv_engine::kernels::isa::{Isa, Level};
 
 use super::RequestError;
@@ -49,6 +52,20 @@ impl Machine {
             Device::Cpu => Ok(machine),
             #[cfg(feature = "cuda")]
             Device::Cuda(_) => Err(RequestError::GpuCommand(args.device.clone())),
+        }
+    }
+}
+
+impl Machine {
+    /// Refuses caches that are not there on what computes, which `args` asked for.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps, clippy::unused_self, unused_variables))]
+    pub(super) fn check_cache(&self, args: &DeviceArgs, kind: &CacheKind) -> Result<(), RequestError> {
+        match self.device {
+            Device::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) if *kind == CacheKind::Exact(Storage::Bf16) => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) => Err(RequestError::GpuCache { asked: args.device.clone(), cache: kind.to_string() }),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) enum RequestError {
     },
     /// A GPU that is there, for a command that does not compute on it.
     #[cfg(feature = "cuda")]
-    #[error("--device {0}: the GPU is there, but 'run' alone computes on it in this version")]
+    #[error("--device {0}: the GPU is there, but 'run' and 'bench' alone compute on it in this version")]
     GpuCommand(String),
     /// A cache that is not there on GPUs yet.
     #[cfg(feature = "cuda")]

@@ -108,24 +108,21 @@ impl RunRequest {
         };
         #[cfg(feature = "cuda")]
         request.check_gpu(&args.device.device)?;
+        request.machine.check_cache(&args.device, &request.cache.kind)?;
         Ok(request)
     }
 
-    /// Refuses what is not there on GPUs yet, if `asked` is one.
+    /// Refuses sessions, which are of the CPU's caches, if a GPU was asked for.
     #[cfg(feature = "cuda")]
     fn check_gpu(&self, asked: &str) -> Result<(), RequestError> {
         if matches!(self.machine.device, super::Device::Cpu) {
             return Ok(());
         }
-        let asked = asked.to_owned();
         let sessions = [("--session", &self.session.open), ("--save-session", &self.session.save)];
         if let Some((option, _)) = sessions.into_iter().find(|(_, path)| path.is_some()) {
-            return Err(RequestError::GpuSession { asked, option });
+            return Err(RequestError::GpuSession { asked: asked.to_owned(), option });
         }
-        match self.cache.kind.to_string() {
-            kind if kind == "exact:bf16" => Ok(()),
-            cache => Err(RequestError::GpuCache { asked, cache }),
-        }
+        Ok(())
     }
 }
 

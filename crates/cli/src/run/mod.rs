@@ -2,7 +2,6 @@
 
 mod answer;
 mod report;
-mod sequence;
 
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use fourier_kv_engine::model::decoder::LogitRows;
 use fourier_kv_engine::{Engine, GenerateOptions, Generation, Message, Sampling, Session as Sequence};
 
 use crate::args::RunArgs;
+use crate::computer::{Computer, Place};
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::loading;
@@ -18,7 +18,6 @@ use crate::requests::{Choice, Generation as Choosing, RunRequest};
 use crate::session::{Ending, Session};
 pub(crate) use answer::answer;
 use report::{Report, Run, Saved};
-use sequence::Place;
 
 /// Reads the text, answers as the answer comes, and says what it took.
 pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> {
@@ -30,7 +29,11 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let plan = request.cache.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
-    let mut place = Place::new(&engine, &request, plan, session)?;
+    let computer = Computer::new(&engine, request.machine, session)?;
+    let mut place = match &request.session.open {
+        Some(path) => Place::Cpu(Box::new(engine.unpark(path)?)),
+        None => computer.begin(&request.cache.kind, plan)?,
+    };
     let before = place.predictor().count();
     let prompt = match before {
         0 => prompt_tokens(&engine, &request, text)?,
@@ -40,7 +43,8 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let whole = before + prompt.len();
     let options = options(&request.generation);
     let answer = answer(&engine, place.predictor(), &prompt, &options, session)?;
-    let run = Run { request: &request, pulled: &pulled, engine: &engine, prompt_tokens: prompt.len() };
+    let run =
+        Run { request: &request, pulled: &pulled, engine: &engine, computer: &computer, prompt_tokens: prompt.len() };
     let saved = match &request.session.save {
         Some(path) => place.save(whole, &answer, path)?.map(|bytes| Saved { path: path.clone(), bytes }),
         None => None,

@@ -9,7 +9,7 @@ use fourier_kv_engine::cache::{CacheBytes, CacheKind};
 use fourier_kv_engine::{self as engine, Engine, Finish};
 use serde::Serialize;
 
-use super::sequence::{Held, Place};
+use crate::computer::{Computer, Held, Place};
 use crate::output::{Output, megabytes};
 use crate::pull::Pulled;
 use crate::requests::{Choice, RunRequest};
@@ -27,6 +27,8 @@ pub(super) struct Run<'a> {
     pub(super) pulled: &'a Pulled,
     /// The model.
     pub(super) engine: &'a Engine,
+    /// Where it is computed.
+    pub(super) computer: &'a Computer<'a>,
     /// Length of the prompt, template included.
     pub(super) prompt_tokens: usize,
 }
@@ -106,7 +108,7 @@ impl Report {
             model: run.request.model.clone(),
             model_name: run.engine.model().config().name.clone(),
             model_path: run.pulled.path.clone(),
-            device: place.device(),
+            device: run.computer.device().to_owned(),
             instructions: run.engine.workspace().isa().to_string(),
             threads: run.engine.threads(),
             prompt_tokens: run.prompt_tokens,
@@ -120,7 +122,7 @@ impl Report {
             sampling: SamplingReport::new(run.request.generation.choice),
             cache: CacheReport::new(run, &place.held()),
             saved_session,
-            weights_bytes: place.weight_bytes(run.engine),
+            weights_bytes: run.computer.weight_bytes(),
             prefill_seconds: answer.prefill.as_secs_f64(),
             decode_seconds: answer.decode.as_secs_f64(),
             prefill_tokens_per_second: rate(run.prompt_tokens, answer.prefill),

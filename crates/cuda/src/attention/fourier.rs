@@ -247,7 +247,9 @@ impl FourierAttention {
     /// [`CudaError::Memory`].
     pub fn work(&self, device: &Device, batch: usize, whole: usize) -> Result<FourierWork, CudaError> {
         let FourierSizes { heads, harmonics, value_tracks, .. } = self.sizes;
-        let pieces = (device.info().multiprocessors / (batch * heads.kv_heads).max(1)).clamp(1, MOST_PIECES);
+        // Their states are merged by D threads, each of which takes one.
+        let most = MOST_PIECES.min(heads.head_dim);
+        let pieces = (device.info().multiprocessors / (batch * heads.kv_heads).max(1)).clamp(1, most);
         let whole_pieces = whole.div_ceil(128).clamp(1, 16);
         let rows = batch * heads.heads;
         let states = rows * pieces;
