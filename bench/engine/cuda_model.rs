@@ -111,7 +111,9 @@ impl Bench {
         self.row(json!({
             "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
         }))?;
-        for (cache, batch) in [("exact", fits), ("exact", 8), ("exact", 1), ("fourier", 16), ("fourier", 8), ("fourier", 1)] {
+        for (cache, batch) in
+            [("exact", fits), ("exact", 8), ("exact", 1), ("fourier", 16), ("fourier", 8), ("fourier", 1)]
+        {
             let mut batch = match cache {
                 "exact" => self.exact(batch)?,
                 _ => self.fourier(batch, CONTEXT)?,

@@ -13,7 +13,8 @@ fn every_cache_and_context_has_a_row_that_adds_up() {
     let report = place.json("bench", &words);
     assert_eq!((&report["device"], &report["model"]), (&"cpu".into(), &place.model().into()));
     let rows = report["rows"].as_array().unwrap();
-    let seen: Vec<_> = rows.iter().map(|row| (row["cache"].as_str().unwrap(), row["context"].as_u64().unwrap())).collect();
+    let seen: Vec<_> =
+        rows.iter().map(|row| (row["cache"].as_str().unwrap(), row["context"].as_u64().unwrap())).collect();
     assert!(seen[0].0.starts_with("exact") && seen[2].0.starts_with("fourier"), "{seen:?}");
     assert_eq!(seen.iter().map(|row| row.1).collect::<Vec<_>>(), [100, 200, 100, 200]);
     for row in rows {

@@ -144,7 +144,7 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
     let settings = FourierSettings { sizes, sink: 4, window: 64, period: 512, dims };
     let pasts = FourierPasts::new(model.device(), &tiny.shape, settings, 2).unwrap();
     let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
-    let mut texts = [101, 69].map(|n| tokens(&mut numbers, n, &tiny.shape));
+    let mut texts = [101, 90].map(|n| tokens(&mut numbers, n, &tiny.shape));
     for (b, text) in texts.iter().enumerate() {
         let off = distance(&read(&mut batch, b, text), &tiny.logits(text));
         assert!(off < CLOSE, "{off}");
@@ -156,7 +156,7 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
         texts.iter_mut().zip(&next).for_each(|(text, &token)| text.push(token));
         let logits = stepped(&mut batch, &next, tiny.shape.vocabulary);
         // Around the steps at which 64 tokens leave, and at the end.
-        if i < 2 || (62..67).contains(&(i % 64)) || i > 397 {
+        if [0, 1, 63].contains(&(i % 64)) || i == 399 {
             for (logits, text) in logits.iter().zip(&texts) {
                 worst = worst.max(distance(logits, &tiny.logits(text)));
             }
@@ -164,7 +164,7 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
     }
     assert!(worst < 2.0 * CLOSE, "{worst}");
     assert!(batch.pasts().bytes() > small, "room for the exact dims of 400 more tokens");
-    assert_eq!(batch.pasts().lengths(), [501, 469]);
+    assert_eq!(batch.pasts().lengths(), [501, 490]);
     // A past with a middle takes no further prompt, nor one that leaves nothing for it.
     assert!(batch.prompt(0, &[1; 100], &mut |_, _| ControlFlow::Continue(())).is_err());
 }

@@ -8,7 +8,7 @@ use crate::attention::{Heads, TokensView};
 use crate::{Buffer, CudaError, Device};
 
 /// Tokens that room is made for at once, at least; more for long pasts, a sixteenth of them.
-const ROOM: usize = 256;
+const ROOM: usize = 64;
 
 /// Exact pasts of a batch. Room grows with use, by a sixteenth at a time.
 #[derive(Debug)]
