@@ -7,10 +7,13 @@ use crate::attention::exact::{ExactAttention, ExactWork};
 use crate::attention::{Heads, TokensView};
 use crate::{Buffer, CudaError, Device};
 
-/// Tokens that room is made for at once, at least; more for long pasts, a sixteenth of them.
+/// Tokens that a prompt leaves room for, at least.
 const ROOM: usize = 64;
+/// Tokens that room is made for when there is none left. All rows are copied then, which at 128k tokens takes 12 ms: in
+/// 256 steps of 11 ms each that is little, and so is the memory.
+const GROWTH: usize = 256;
 
-/// Exact pasts of a batch. Room grows with use, by a sixteenth at a time.
+/// Exact pasts of a batch. Room grows with use.
 #[derive(Debug)]
 pub struct ExactPasts {
     heads: Heads,
@@ -50,7 +53,8 @@ impl ExactPasts {
         if rows.as_ref().is_some_and(|rows| rows.capacity() >= needed) {
             return Ok(());
         }
-        let capacity = (needed + ROOM.max(held / 16)).next_multiple_of(ROOM);
+        let room = if rows.is_some() { GROWTH } else { ROOM };
+        let capacity = (needed + room).next_multiple_of(ROOM);
         let larger = Whole::new(device, self.heads, capacity)?;
         if let Some(rows) = rows.as_ref().filter(|_| held > 0) {
             self.moves.copy(device, (rows.view(held)?, 0), (larger.view(held)?, 0), held)?;
