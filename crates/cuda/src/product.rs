@@ -1,4 +1,5 @@
-//! Matrix products of a forward pass, through cuBLASLt; kernels/product.cu is their oracle.
+//! Matrix products of a forward pass: through cuBLASLt, of one row by a kernel of our own; kernels/product.cu has that
+//! one, and the oracle of both.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,6 +21,7 @@ pub struct Products {
     plans: Mutex<HashMap<Sizes, Plan>>,
     blas: Blas,
     workspace: Buffer<u8>,
+    vector: Kernel,
 }
 
 /// Where the outputs of a product go.
@@ -56,6 +58,7 @@ impl Products {
             plans: Mutex::default(),
             blas: Blas::load(library)?,
             workspace: device.uninitialised(WORKSPACE)?,
+            vector: Kernel::new(&device.module(&Source::product())?, "vector_product", 256)?.overlapping(device),
         })
     }
 
@@ -73,6 +76,9 @@ impl Products {
     ) -> Result<(), CudaError> {
         let Matrix { numbers, rows, cols } = weight;
         check(weight, input, n)?;
+        if n == 1 {
+            return self.multiply_one(device, weight, input, output);
+        }
         let (wide, added, address) = match &output {
             Output::Narrow(to) => (false, false, to.check("a product", n * rows).map(|()| to.address())?),
             Output::Wide(to) => (true, false, to.check("a product", n * rows).map(|()| to.address())?),
@@ -95,6 +101,33 @@ impl Products {
         let stream = device.stream().cu_stream().cast();
         // SAFETY: the lengths were checked, and the workspace is as long as it was planned with.
         unsafe { self.blas.multiply(plan, operands, (self.workspace.address(), WORKSPACE), stream) }
+    }
+}
+
+impl Products {
+    /// The same of one row, whose lengths were checked but for the output's.
+    fn multiply_one(
+        &self,
+        device: &Device,
+        weight: Matrix<'_>,
+        input: &Buffer<bf16>,
+        output: Output<'_>,
+    ) -> Result<(), CudaError> {
+        let Matrix { numbers, rows, cols } = weight;
+        // As in the source: 0 in `f32`, 1 in `bf16`, 2 added.
+        let (how, to) = match &output {
+            Output::Wide(to) => (0u32, to.check("a product", rows).map(|()| to.address())?),
+            Output::Narrow(to) => (1, to.check("a product", rows).map(|()| to.address())?),
+            Output::Added(to, first) => {
+                to.check("a product", (first + 1) * rows)?;
+                (2, to.address() + (first * rows * size_of::<f32>()) as u64)
+            }
+        };
+        let (w, x) = (numbers.address(), input.address());
+        let (rows, cols) = (narrow("rows", rows)?, narrow("columns", cols)?);
+        let args = &mut [arg(&w), arg(&x), arg(&to), arg(&rows), arg(&cols), arg(&how)];
+        // SAFETY: the arguments in the kernel's order; the lengths were checked.
+        unsafe { self.vector.launch(device, (rows.div_ceil(8), 1, 1), args) }
     }
 }
 

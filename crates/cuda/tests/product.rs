@@ -26,7 +26,16 @@ fn products_are_those_of_the_plain_kernel_and_of_f64() {
     let plain = PlainProduct::new(&device).unwrap();
     let mut numbers = Numbers(5);
     // Widths of SmolLM2, Qwen2.5 and Llama; as many rows as steps and tiles have.
-    for (n, rows, cols) in [(1, 960, 576), (3, 72, 64), (16, 1152, 896), (37, 264, 576), (300, 136, 4096), (1, 7, 8)] {
+    for (n, rows, cols) in [
+        (1, 960, 576),
+        (1, 72, 4104),
+        (1, 4096, 1000),
+        (3, 72, 64),
+        (16, 1152, 896),
+        (37, 264, 576),
+        (300, 136, 4096),
+        (1, 7, 8),
+    ] {
         let (x, w) = (numbers.bf16(n * cols, 1.0), numbers.bf16(rows * cols, 0.1));
         let before = numbers.f32(2 * n * rows, 1.0);
         let (input, weight) = (device.upload(&x).unwrap(), device.upload(&w).unwrap());
