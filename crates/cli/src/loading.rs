@@ -28,7 +28,7 @@ pub(crate) fn model(name: &str, sources: &SourceArgs, session: &Session) -> Resu
     Ok(pull::resolve(&request.model, &request.settings)?)
 }
 
-/// The model, ready to compute on the processor; what takes it to a GPU ([`on_gpu`]) needs it, too.
+/// The model, ready to compute on the processor; what takes it to a GPU needs it, too.
 pub(crate) fn engine(path: &Path, machine: Machine) -> Result<Engine, Failure> {
     let options = EngineOptions { threads: NonZeroUsize::new(machine.threads), isa: Some(machine.isa) };
     Engine::load(path, &options).map_err(Failure::open(path))
