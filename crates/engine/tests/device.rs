@@ -13,9 +13,11 @@ use fourier_kv_engine::{Engine, EngineError, GenerateOptions, Message, Predictor
 
 /// Tokens of the answers.
 const TOKENS: usize = 200;
-/// A choice between tokens whose logits are nearer than this is a tie. Weights and activations in `bf16`, keys and
-/// values on both sides: logits, whose deviation is about 4, move by up to a tenth.
-const NEAR: f32 = 0.25;
+/// A choice between tokens whose logits are nearer than this is a tie; 0.10 was the most seen.
+const NEAR: f32 = 0.2;
+/// Most that logits may differ in the median of the steps, relative to their deviation: weights and activations of the
+/// GPU are in `bf16`. 0.016 was seen.
+const CLOSE: f32 = 0.03;
 
 fn device() -> Option<Arc<Device>> {
     match fourier_kv_cuda::device::count() {
@@ -101,7 +103,7 @@ fn greedy_answers_are_those_of_the_cpu_up_to_near_ties() {
             prompt.len()
         );
         assert!(widest < NEAR, "{widest}");
-        assert!(median < 0.05, "{median}");
+        assert!(median < CLOSE, "{median}");
         assert_eq!(device_session.count(), prompt.len() + TOKENS);
     }
 }
