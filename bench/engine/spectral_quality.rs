@@ -7,7 +7,7 @@
 //! Prints for each cache the mean KL divergence, in nats a token, of its predictions from those of exact bf16 attention;
 //! bits a number of what is neither sink nor window, everything counted that is held for it; how many times smaller all of
 //! it is; and seconds for appending and sealing all layers. The text's first 20,000 characters are left out. A plan is
-//! used by caches named `plan+CACHE`.
+//! used by caches named `plan+CACHE`. What an ingredient brings: `plan+spectral:2` beside `plan+spectral:2,without=klt`.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::error::Error;

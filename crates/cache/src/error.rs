@@ -35,6 +35,22 @@ pub enum CacheError {
     /// A setting is out of range, or two do not go together.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A budget of bytes is too small at any rate.
+    #[error("expected a budget of at least {least} bytes for a past of {tokens} tokens, got {budget}")]
+    Budget {
+        /// The least that would do.
+        least: usize,
+        /// Tokens that the past may come to.
+        tokens: usize,
+        /// The budget.
+        budget: usize,
+    },
+    /// A budget of bytes for a cache whose size no budget can choose.
+    #[error("expected a cache whose rate is free to be chosen, such as `spectral:auto`, got `{kind}`")]
+    NotFree {
+        /// The cache.
+        kind: String,
+    },
     /// A plan does not fit the model or the settings.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),

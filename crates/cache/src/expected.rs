@@ -9,7 +9,7 @@ use crate::fourier::expected_bytes as fourier_bytes;
 use crate::lowrank::expected_bytes as lowrank_bytes;
 use crate::plan::{Plan, PlanError};
 use crate::quantised::expected_bytes as quantised_bytes;
-use crate::spectral::expected_bytes as spectral_bytes;
+use crate::spectral::{Rate, expected_bytes as spectral_bytes, within as spectral_within};
 use crate::{CacheError, CacheKind, CacheShape};
 
 /// A prompt as it comes to a cache.
@@ -21,7 +21,45 @@ pub struct PromptSize {
     pub tile: usize,
 }
 
+/// A budget of bytes for a past that grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteBudget {
+    /// Heap bytes that the cache may hold at any time from the end of the prompt on.
+    ///
+    /// While a prompt or a further turn is read, the layer at hand holds its tokens exactly besides.
+    pub bytes: usize,
+    /// The prompt; of no tokens if none is known.
+    pub prompt: PromptSize,
+    /// Tokens after it at most, one by one or in further turns.
+    pub more: usize,
+}
+
 impl CacheKind {
+    /// Whether a budget of bytes may choose its size: [`CacheKind::within`].
+    pub fn is_free(&self) -> bool {
+        matches!(self, CacheKind::Spectral(settings) if settings.rate == Rate::Auto)
+    }
+
+    /// The same kind at the highest rate at which it stays within a budget, whatever the text.
+    ///
+    /// # Errors
+    /// [`CacheError::Budget`] if no rate does, [`CacheError::NotFree`] if there is nothing to choose; else as
+    /// [`CacheKind::build`].
+    pub fn within(
+        &self,
+        budget: &ByteBudget,
+        shape: &CacheShape,
+        plan: Option<&Arc<Plan>>,
+    ) -> Result<Self, CacheError> {
+        match self {
+            CacheKind::Spectral(settings) if settings.rate == Rate::Auto => {
+                let shares = plan.map(|plan| plan.check_shares(shape)).transpose()?;
+                Ok(CacheKind::Spectral(spectral_within(settings, shape, shares, budget)?))
+            }
+            _ => Err(CacheError::NotFree { kind: self.to_string() }),
+        }
+    }
+
     /// What [`crate::KvCache::bytes`] will say once a prompt of this size has been appended and sealed: to the byte,
     /// whatever the prompt's content.
     ///

@@ -44,7 +44,7 @@ pub use bytes::CacheBytes;
 pub use error::CacheError;
 pub use evicting::{Budget, Choice, EvictingCache, EvictingSettings, Pool};
 pub use exact::ExactCache;
-pub use expected::PromptSize;
+pub use expected::{ByteBudget, PromptSize};
 pub use fourier::FourierCache;
 pub use fourier_kv_kernels::attention::state::AttnRows;
 pub use fourier_kv_kernels::workspace::Workspace;

@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+use fourier_kv_kernels::isa::{Isa, Operation};
+use fourier_kv_kernels::simd::Simd;
+
 use crate::bytes::held;
 
 /// Which keys are stored in fewer bytes.
@@ -63,6 +66,11 @@ impl Rotary {
         self.table[position * self.frequencies.len() + pair]
     }
 
+    /// All of them, `[positions][D/2]`.
+    pub(crate) fn turns(&self) -> &[(f32, f32)] {
+        &self.table
+    }
+
     /// The same of sixteen positions, `step` apart from 0 on.
     pub(crate) fn vectors(&self, pair: usize, step: usize) -> [[f32; 16]; 2] {
         let at = |i: usize| self.angle(i * step, pair);
@@ -80,6 +88,30 @@ impl Rotary {
         }
     }
 
+    /// Rows `[..][D]` turned back by each of `count` positions from `first` on, `step` apart, one after another in `out`.
+    pub(crate) fn turned_back(
+        &self,
+        isa: Isa,
+        rows: &[f32],
+        (first, step, count): (usize, usize, usize),
+        out: &mut Vec<f32>,
+    ) {
+        let at = |position: usize| self.frequencies.iter().map(move |f| (position as f64 * f).sin_cos());
+        let (mut angles, steps): (Vec<_>, Vec<_>) = (at(first).collect(), at(step).collect());
+        let mut singles = Vec::with_capacity(angles.len());
+        out.clear();
+        for _ in 0..count {
+            singles.clear();
+            singles.extend(angles.iter().map(|&(sin, cos): &(f64, f64)| (cos as f32, sin as f32)));
+            let from = out.len();
+            out.extend_from_slice(rows);
+            isa.run(TurnBack { rows: &mut out[from..], angles: &singles });
+            for ((sin, cos), (s, c)) in angles.iter_mut().zip(&steps) {
+                (*sin, *cos) = (*sin * c + *cos * s, *cos * c - *sin * s);
+            }
+        }
+    }
+
     /// Turns all rows, `[..][D]`, by one position.
     pub(crate) fn turn_all(&self, rows: &mut [f32], position: usize, way: Way) {
         if position == 0 {
@@ -87,6 +119,20 @@ impl Rotary {
         }
         let angles: Vec<(f32, f32)> = angles(&self.frequencies, position).collect();
         rows.chunks_exact_mut(2 * angles.len()).for_each(|row| turn_row(row, &angles, way));
+    }
+}
+
+struct TurnBack<'a> {
+    rows: &'a mut [f32],
+    angles: &'a [(f32, f32)],
+}
+
+impl Operation for TurnBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        self.rows.chunks_exact_mut(2 * self.angles.len()).for_each(|row| turn_row(row, self.angles, Way::Back));
     }
 }
 
@@ -130,6 +176,19 @@ mod tests {
                 let (sin, cos) = ((first + t) as f64 * frequency).sin_cos();
                 assert!((f64::from(turned[i]) - (x * cos - y * sin)).abs() < 2e-6, "{t} {i}");
                 assert!((f64::from(turned[i + 8]) - (x * sin + y * cos)).abs() < 2e-6, "{t} {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn turning_back_by_many_positions_is_turning_by_each() {
+        let (rotary, rows, mut all) = (Rotary::new(&frequencies(), 32), rows(3), Vec::new());
+        for isa in Isa::available() {
+            rotary.turned_back(isa, &rows, (90_004, 256, 4), &mut all);
+            for (i, turned) in all.chunks_exact(rows.len()).enumerate() {
+                let mut expected = rows.clone();
+                rotary.turn_all(&mut expected, 90_004 + 256 * i, Way::Back);
+                assert!(turned.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 2e-6), "{isa} {i}");
             }
         }
     }

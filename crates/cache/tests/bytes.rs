@@ -45,7 +45,8 @@ fn reported_bytes_are_the_allocators() {
         "lowrank:ratio=2,residual=64",
         "spectral",
         "spectral:3,window=40,least-middle=64",
-        "spectral:0.5,window=70,least-middle=1,block=1,keys=head,values=2",
+        "spectral:0.5,window=70,least-middle=1,block=2,keys=head,values=2",
+        "spectral:3,window=40,least-middle=64,without=trellis+klt",
     ];
     for kind in kinds {
         let cases = [(0, 0, 0), (10, 0, 0), (300, 0, 0), (300, 0, 1), (300, 0, 500), (10, 0, 400), (1, 0, 2)];

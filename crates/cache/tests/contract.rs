@@ -44,8 +44,11 @@ const KINDS: &[&str] = &[
     "spectral:8,window=70,least-middle=40",
     "spectral:8,window=33,sink=0,least-middle=16,block=4,keys=2,values=head",
     "spectral:8,window=64,sink=10,least-middle=50,block=8,keys=heads,values=2",
-    "spectral:8,window=1,least-middle=1,block=1",
+    "spectral:8,window=1,least-middle=1,block=2",
     "spectral:8,window=26,least-middle=40,block=32,keys=4,values=head",
+    "spectral:8,window=70,least-middle=40,without=time",
+    "spectral:8,window=70,least-middle=40,without=trellis",
+    "spectral:8,window=70,least-middle=40,without=time+klt+weights+trellis+shares",
 ];
 
 /// Caches that drop tokens, or directions of the 8 that there are, give other answers than the whole past does:
@@ -226,7 +229,7 @@ fn misfits_are_errors_and_change_nothing() {
 fn several_tokens_after_the_prompt_equal_one_by_one() {
     let (tape, ws) = (Tape::new(shape(), "turns"), workspace());
     // Blocks of fewer tokens than the question has are coded while it is read.
-    let short = |name: &str| ["block=1", "block=4", "block=8"].iter().any(|b| name.split(',').any(|s| s == *b));
+    let short = |name: &str| ["block=2", "block=4", "block=8"].iter().any(|b| name.split(',').any(|s| s == *b));
     for ((name, mut one), (_, mut many)) in caches().into_iter().zip(caches()).filter(|((name, _), _)| !short(name)) {
         for cache in [&mut one, &mut many] {
             tape.prompt(cache.as_mut(), &ws, 240, 50);
@@ -240,7 +243,10 @@ fn several_tokens_after_the_prompt_equal_one_by_one() {
         let out = tape.step(many.as_mut(), &ws, 1, 240, 249);
         for (j, one_row) in last.iter().enumerate() {
             let got: Vec<f32> = (0..6).flat_map(|h| out[(h * 9 + j) * 8..][..8].to_vec()).collect();
-            assert!(difference(&got, &wide(one_row)) < 1e-5, "{name}, token {j}");
+            // One token's weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic.
+            let allowed = if name.starts_with("spectral") { 1e-3 } else { 1e-5 };
+            let found = difference(&got, &wide(one_row));
+            assert!(found < allowed, "{name}, token {j}: {found}");
         }
     }
 }
@@ -337,7 +343,8 @@ fn parked_caches_go_on_bit_by_bit() {
         let mut again = match parked(cache.as_ref()) {
             Ok(again) => again,
             Err(error) => {
-                assert!(name == "trace" && matches!(error, ParkError::Unsupported { .. }), "{name}: {error}");
+                let cannot = name == "trace" || name.contains("without=");
+                assert!(cannot && matches!(error, ParkError::Unsupported { .. }), "{name}: {error}");
                 continue;
             }
         };
@@ -390,7 +397,8 @@ fn parked_caches_go_on_bit_by_bit() {
 #[test]
 fn uneven_caches_are_not_parked() {
     let (tape, ws) = (Tape::new(shape(), "uneven"), workspace());
-    for (name, mut cache) in caches().into_iter().filter(|(name, _)| name != "trace") {
+    let can = |name: &str| name != "trace" && !name.contains("without=");
+    for (name, mut cache) in caches().into_iter().filter(|(name, _)| can(name)) {
         tape.step(cache.as_mut(), &ws, 0, 0, 5);
         let error = parked(cache.as_ref()).err().expect("it is refused");
         assert!(matches!(error, ParkError::Uneven { .. }), "{name}: {error}");

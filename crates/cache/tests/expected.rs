@@ -53,8 +53,10 @@ fn many_settings_and_lengths() {
         "lowrank:ratio=900,residual=64",
         "spectral",
         "spectral:4,window=40,least-middle=50",
-        "spectral:1,window=1,sink=0,least-middle=1,block=1,keys=heads,values=head",
+        "spectral:1,window=1,sink=0,least-middle=1,block=2,keys=heads,values=head",
         "spectral:0.5,window=70,least-middle=7,block=64,keys=2",
+        "spectral:2,window=40,least-middle=50,without=klt+shares",
+        "spectral:2,window=40,least-middle=50,without=time+weights+trellis",
     ];
     for kind in kinds {
         for tokens in [0, 1, 5, 40, 74, 75, 111, 256, 257, 300, 512, 777] {

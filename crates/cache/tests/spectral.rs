@@ -39,8 +39,13 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
         "3,window=30,least-middle=40,keys=2,values=2",
         "1,window=30,least-middle=40,keys=heads,values=head",
         "4,window=30,least-middle=40,keys=head,values=4,block=4",
-        "2,window=30,least-middle=40,block=1",
+        "2,window=30,least-middle=40,block=2",
         "2,window=30,least-middle=40,block=64,sink=9",
+        "3,window=30,least-middle=40,without=time",
+        "3,window=30,least-middle=40,without=klt",
+        "3,window=30,least-middle=40,without=weights",
+        "3,window=30,least-middle=40,block=4,without=trellis",
+        "3,window=30,least-middle=40,without=time+trellis",
     ] {
         let mut cache = SpectralCache::new(settings(text), context(&shape()), None);
         tape.prompt(&mut cache, &ws, 500, 100);
@@ -69,7 +74,8 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
                 })
                 .collect();
             let one = one.finish().to_vec();
-            assert!(difference(&one, &expected) < 1e-4, "{text}: {}", difference(&one, &expected));
+            // Weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic.
+            assert!(difference(&one, &expected) < 1e-3, "{text}: {}", difference(&one, &expected));
             assert!(difference(&two, &expected) < 1e-4, "{text}: {}", difference(&two, &expected));
         }
     }

@@ -34,6 +34,24 @@ fn turns_go_on_from_each_other() {
     assert!(stderr(&plain).contains("exact would take"), "{plain:?}");
 }
 
+/// The budget is for the whole context, so all turns fit into it.
+#[test]
+fn turns_stay_within_the_memory_that_there_is() {
+    let place = Place::gguf(&RandomModel::llama());
+    let cache = ["--cache", "spectral:auto,window=16,least-middle=16,keys=2", "--max-tokens", "30", "--json"];
+    let words = |memory| cache.into_iter().chain(["--cache-memory", memory]).collect::<Vec<_>>();
+    let output = talk(place.command("chat", &words("60KB")), "hello there my friend\nand the sea\nand the man\n");
+    let turns = json(&output)["turns"].as_array().unwrap().clone();
+    assert!(
+        turns.len() == 3 && turns.iter().all(|turn| turn["cache_bytes"].as_f64().unwrap() <= 60_000.0),
+        "{turns:?}"
+    );
+    let refused = talk(place.command("chat", &words("1KB")), "hello\n");
+    assert!(stdout(&refused).contains("expected a budget of at least "), "{refused:?}");
+    let endless = [words("60KB"), vec!["--past-context"]].concat();
+    assert_eq!(talk(place.command("chat", &endless), "hello\n").status.code(), Some(2));
+}
+
 #[test]
 fn a_conversation_is_saved_and_gone_on_with() {
     let place = Place::gguf(&RandomModel::llama());

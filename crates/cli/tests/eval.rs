@@ -52,6 +52,33 @@ fn quality_stands_beside_bytes() {
     assert!(stderr(&output).contains("report.html"), "{output:?}");
 }
 
+/// Each context is compressed into the memory that there is, by methods whose bits are free; a context that does not fit
+/// is named as a failure.
+#[test]
+fn memory_chooses_the_rate_of_each_context() {
+    let place = place();
+    let text: String = (0..80).map(|i| format!("{i}: {TEXT}")).collect();
+    let text = place.write("sea.txt", text);
+    let evaluate = |memory: &str| {
+        let output = place.path(memory);
+        let cache = "spectral:auto,window=32,least-middle=64,spectral:4,window=32,least-middle=64";
+        let sizes = ["--prefix", "500", "--continuation", "40", "--items", "2", "--cache-memory", memory];
+        let words = ["ppl", "--text", &text, "-o", &output, "--cache", cache];
+        place.json("eval", &words.into_iter().chain(sizes).collect::<Vec<_>>())
+    };
+    let bytes = |report: &serde_json::Value, rate: &str| {
+        let cache = format!("spectral:{rate},window=32,least-middle=64");
+        let entries = report["entries"].as_array().unwrap();
+        entries.iter().find(|entry| entry["cache"] == *cache).unwrap()["bytes"].as_f64().unwrap()
+    };
+    let [some, more] = ["30KB", "40KB"].map(evaluate);
+    assert!(bytes(&some, "auto") <= 30_000.0 && bytes(&more, "auto") <= 40_000.0, "{some} {more}");
+    assert!(bytes(&some, "auto") < bytes(&more, "auto") && bytes(&some, "4") == bytes(&more, "4"), "{some} {more}");
+    let none = evaluate("1KB");
+    let reason = none["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("expected a budget of at least "), "{none}");
+}
+
 #[test]
 fn a_killed_run_goes_on() {
     let place = place();

@@ -58,6 +58,28 @@ fn the_report_adds_up() {
     assert_eq!(foretold["caches"][0]["kind"], cache["kind"]);
 }
 
+/// A budget of memory chooses the bits, and is kept; of one that is too small it is said which would do.
+#[test]
+fn memory_chooses_the_rate() {
+    let place = Place::gguf(&RandomModel::llama());
+    let text = place.write("long.txt", LINE.repeat(8));
+    let words = |memory: &'static str| {
+        let cache = ["--cache", "spectral:auto,window=16,least-middle=16", "--cache-memory", memory];
+        ["--raw", "--file", &text, "--max-tokens", "30"].into_iter().chain(cache).collect::<Vec<_>>()
+    };
+    let refused = place.run("run", &words("1KB"));
+    assert_fails(&refused, 1, "expected a budget of at least ");
+    let said = stderr(&refused);
+    let least = said.split("--cache-memory ").nth(1).unwrap().split(',').next().unwrap();
+    let [tight, ample] =
+        [least.to_owned().leak(), "10MB"].map(|memory| place.json("run", &words(memory))["cache"].clone());
+    let kind = |cache: &Value| cache["kind"].as_str().unwrap().to_owned();
+    assert!(kind(&tight).starts_with("spectral:bits=0.5,") && kind(&ample).starts_with("spectral:bits=8,"));
+    assert!(number(&tight["bytes_by_kind"]["codes"]) > 0.0);
+    assert!(number(&tight["bytes"]) <= number(&least.trim_end_matches('B').parse::<f64>().unwrap().into()), "{said}");
+    place.fails("run", &["why", "--cache", "spectral:2", "--cache-memory", "1MB"], 2, "--cache-memory has no effect");
+}
+
 #[test]
 fn standard_input_is_read() {
     let place = Place::gguf(&RandomModel::llama());

@@ -12,6 +12,7 @@ use fourier_kv_spectral::streaming::{PhasorBlock, PhasorTable};
 use crate::attention::exact::ExactScratch;
 use crate::attention::fourier::FourierScratch;
 use crate::attention::state::AttnRows;
+use crate::coded::CodedScratch;
 use crate::isa::Isa;
 use crate::matmul::MatmulScratch;
 use crate::quant::activations::Activations;
@@ -54,6 +55,8 @@ pub struct Scratch {
     pub exact: ExactScratch<f32>,
     /// For [`crate::matmul`].
     pub matmul: MatmulScratch,
+    /// For [`crate::coded`].
+    pub coded: CodedScratch,
     /// For [`crate::quant::product`].
     pub product: ProductScratch,
     /// Activations as integers.
@@ -116,6 +119,7 @@ impl Workspace {
         // One for each thread, and one for what the caller keeps while its tasks run.
         let mut pool = locked(&self.pool);
         level(&mut pool, self.team.threads() + 1, Scratch::default, Scratch::buffers);
+        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| scratch.coded.vectors.each_mut());
         #[cfg(target_arch = "x86_64")]
         level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| [&mut scratch.bytes]);
     }
@@ -137,9 +141,10 @@ impl Workspace {
 
 impl Scratch {
     /// All memory that grows with use while single tokens are computed.
-    fn buffers(&mut self) -> [&mut Vec<f32>; 7] {
+    fn buffers(&mut self) -> [&mut Vec<f32>; 10] {
         let ([max, sum, out], [block, scores]) = (self.states.buffers(), self.exact.buffers());
-        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats]
+        let [a, b, c] = self.coded.singles.each_mut();
+        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats, a, b, c]
     }
 }
 

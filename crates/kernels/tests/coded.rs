@@ -1,10 +1,13 @@
 //! Attention over coded blocks, piece by piece, against plain sums in f64, on every instruction set.
 
 use fourier_kv_kernels::coded::{
-    Direction, LANES, Segment, Tile, Weights, add_outputs, add_scores, exponentials, largest, queries_of_lanes, rebuild,
+    Direction, KeyTile, LANES, RUN, Segment, TOGETHER, TWO, Tile, ValueTile, WeightSpectra, add_outputs, add_scores,
+    exponentials, key_channels, largest, padded, queries_of_lanes, rebuild, weight_spectra,
 };
 use fourier_kv_kernels::isa::Isa;
+use fourier_kv_kernels::trellis::{Pair, PairLayout, PairWords, STEP, TrellisTables, pair_values, split};
 use fourier_kv_spectral::dct::Dct;
+use fourier_kv_spectral::trellis::pack;
 use proptest::prelude::*;
 
 type Vector = [f32; LANES];
@@ -30,6 +33,55 @@ fn cosines(block: usize) -> Vec<f32> {
 /// Which of `rows` directions have a coefficient at harmonic `f`: fewer and fewer.
 fn is_present(row: usize, f: usize) -> bool {
     (row * 7 + f * 5) % 11 > f % 6
+}
+
+/// Random codes of pairs of so many bits, of some superblocks.
+struct Codes {
+    /// Of each coefficient.
+    bits: Vec<u8>,
+    sizes: Vec<f32>,
+    pairs: Vec<Pair>,
+    /// As the stream has them.
+    streams: Vec<Vec<[u32; LANES]>>,
+    /// As pairs are laid out.
+    laid_out: Vec<Vec<[u32; LANES]>>,
+    trellis_words: usize,
+}
+
+impl Codes {
+    fn new(seed: u64, pairs: &[u8], superblocks: usize) -> Self {
+        let bits: Vec<u8> = pairs.iter().flat_map(|&k| [k, k]).collect();
+        let sizes: Vec<f32> = numbers(seed + 100, bits.len()).iter().map(|x| x.abs().max(1e-3)).collect();
+        let mut layout = PairLayout::default();
+        let made = pairs.iter().zip(sizes.as_chunks().0).map(|(&k, sizes)| layout.push(k, *sizes, 0)).collect();
+        let streams: Vec<Vec<[u32; LANES]>> = (0..superblocks as u64)
+            .map(|s| {
+                let symbols: Vec<u8> =
+                    numbers(seed + s, LANES * bits.len()).iter().map(|x| x.to_bits() as u8).collect();
+                pack(&symbols, &bits).as_chunks().0.to_vec()
+            })
+            .collect();
+        let words = layout.words();
+        let lay_out = |stream: &Vec<[u32; LANES]>| {
+            let mut out = vec![[u32::MAX; LANES]; words.iter().sum()];
+            split(stream, &bits, &mut out);
+            out
+        };
+        let laid_out = streams.iter().map(lay_out).collect();
+        Codes { sizes, pairs: made, streams, laid_out, trellis_words: words[0], bits }
+    }
+
+    fn words(&self, superblock: usize) -> PairWords<'_> {
+        PairWords::new(&self.laid_out[superblock], self.trellis_words)
+    }
+
+    /// Values as integers.
+    fn values(&self, superblock: usize) -> Vec<Vector> {
+        let mut out = vec![[0.0; LANES]; self.bits.len()];
+        let tables = TrellisTables::new();
+        pair_values(Isa::portable(), self.words(superblock), tables.pairs(), &self.pairs, &mut out);
+        out
+    }
 }
 
 proptest! {
@@ -66,79 +118,166 @@ proptest! {
     }
 
     #[test]
-    fn scores_are_dot_products_of_turned_keys(seed: u64, pairs in 1usize..20, log in 0u32..6, heads in 1usize..10) {
-        let (block, dim) = (1usize << log, 2 * pairs);
+    fn scores_are_dot_products_of_turned_keys(
+        seed: u64,
+        pairs in 1usize..20,
+        before in 0usize..9,
+        log in 0u32..6,
+        heads in 1usize..10,
+    ) {
+        // A tile may begin with channels of another head.
+        let (block, first) = (1usize << log, seed as usize % 3);
+        let (half, channels) = (pairs + first, before + 2 * pairs);
+        let dim = 2 * half;
         let angle = |position: usize, pair: usize| position as f64 * 10f64.powf(-(pair as f64) / 5.0);
         let turns: Vec<(f32, f32)> = (0..block)
-            .flat_map(|t| (0..pairs).map(move |p| angle(t, p).sin_cos()))
+            .flat_map(|t| (0..half).map(move |p| angle(t, p).sin_cos()))
             .map(|(sin, cos)| (cos as f32, sin as f32))
             .collect();
-        let lanes: Vec<[Vector; 2]> = (0..pairs)
+        let lanes: Vec<[Vector; 2]> = (0..half)
             .map(|p| {
                 let of = |f: fn(f64) -> f64| std::array::from_fn(|lane| f(angle(lane * block, p)) as f32);
                 [of(f64::cos), of(f64::sin)]
             })
             .collect();
-        let (queries, channels) = (numbers(seed, heads * dim), vectors(seed + 1, dim * block));
-        let before = numbers(seed + 2, heads * block * LANES);
+        let (queries, keys) = (numbers(seed, heads * dim), vectors(seed + 1, padded(channels) * block));
+        let (stride, noise) = (block + 2, numbers(seed + 2, heads * (block + 2) * LANES));
         for isa in Isa::available() {
-            let mut turned = vec![[0.0; LANES]; heads * dim];
-            for (query, out) in queries.chunks_exact(dim).zip(turned.chunks_exact_mut(dim)) {
-                queries_of_lanes(isa, query, &lanes, out);
-            }
-            let mut scores = before.as_chunks::<LANES>().0.to_vec();
-            add_scores(isa, Segment { channels: &channels, queries: &turned, turns: &turns }, block, &mut scores);
-            for (at, (got, before)) in scores.as_flattened().iter().zip(&before).enumerate() {
-                let (head, t, lane) = (at / LANES / block, at / LANES % block, at % LANES);
+            let mut turned = vec![[0.0; LANES]; heads * 2 * pairs];
+            queries_of_lanes(isa, &queries, &lanes[first..], first, &mut turned);
+            let mut scores = noise.as_chunks::<LANES>().0.to_vec();
+            let segment =
+                Segment { channels: &keys, from: before, pairs, queries: &turned, turns: &turns, dim, first };
+            add_scores(isa, segment, block, &mut scores, stride);
+            for (at, (got, noise)) in scores.as_flattened().iter().zip(&noise).enumerate() {
+                let (head, t, lane) = (at / LANES / stride, at / LANES % stride, at % LANES);
                 let pair = |p: usize| {
-                    let (sin, cos) = angle(lane * block + t, p).sin_cos();
-                    let key = |i: usize| f64::from(channels[i * block + t][lane]);
+                    let (sin, cos) = angle(lane * block + t, first + p).sin_cos();
+                    let key = |i: usize| {
+                        let channel = before + i;
+                        f64::from(keys[(channel / RUN * block + t) * RUN + channel % RUN][lane])
+                    };
                     let (x, y) = (key(p), key(pairs + p));
-                    let q = |i: usize| f64::from(queries[head * dim + i]);
-                    q(p) * (x * cos - y * sin) + q(pairs + p) * (y * cos + x * sin)
+                    let q = |i: usize| f64::from(queries[head * dim + first + i]);
+                    q(p) * (x * cos - y * sin) + q(half + p) * (y * cos + x * sin)
                 };
-                let expected = f64::from(*before) + (0..pairs).map(pair).sum::<f64>();
+                let sum = if t < block { (0..pairs).map(pair).sum() } else { 0.0 };
+                let expected = f64::from(*noise) + sum;
                 prop_assert!((f64::from(*got) - expected).abs() < 2e-5 * dim as f64, "{isa}: {got} {expected}");
             }
         }
     }
 
     #[test]
-    fn outputs_are_weighted_sums_of_tokens(seed: u64, rows in 1usize..30, log in 0u32..6, heads in 1usize..14) {
+    fn pairs_are_the_coefficients_of_the_stream(seed: u64, bits in prop::collection::vec(1u8..=8, 1..60)) {
+        let codes = Codes::new(seed, &bits, 1);
+        let tables = TrellisTables::new();
+        let mut expected = vec![[0.0; LANES]; 2 * bits.len()];
+        tables.decode(Isa::portable(), &codes.streams[0], &codes.bits, &codes.sizes, &mut expected);
+        for isa in Isa::available() {
+            let mut found = vec![[f32::NAN; LANES]; 2 * bits.len()];
+            pair_values(isa, codes.words(0), tables.pairs(), &codes.pairs, &mut found);
+            for (found, expected) in found.as_flattened().iter().zip(expected.as_flattened()) {
+                // Half a step each for a level, a product and, of the largest level, a scale.
+                prop_assert!((found * STEP - expected).abs() < 1.5 * STEP, "{isa}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_what_their_codes_say(seed: u64, half in 1usize..20, log in 0u32..6) {
+        let (n, block) = (2 * half, 1usize << log);
+        let (cosines, mean) = (cosines(block), numbers(seed, n));
+        let rows = 1 + seed as usize % half;
+        let places: Vec<(usize, u16)> = (0..block)
+            .flat_map(|f| (0..rows).filter(move |&r| is_present(r, f)).map(move |r| (f, r as u16)))
+            .collect();
+        prop_assume!(!places.is_empty());
+        let bits: Vec<u8> = places.iter().map(|&(f, r)| 1 + ((seed as usize + 3 * f + usize::from(r)) % 5) as u8).collect();
+        let mut codes = Codes::new(seed + 1, &bits, TWO);
+        codes.pairs.iter_mut().zip(&places).for_each(|(pair, &(_, row))| pair.place = row);
+        let starts: Vec<u32> = (0..=block).map(|f| places.partition_point(|p| p.0 < f) as u32).collect();
+        let bytes: Vec<i8> = numbers(seed + 2, 2 * rows * n).iter().map(|x| (x * 127.0) as i8).collect();
+        let byte = |row: usize, c: usize| i32::from(bytes[row * n + c]);
+        let directions: Vec<i32> = (0..rows)
+            .flat_map(|r| (0..padded(n)).map(move |c| (r, c)))
+            .map(|(r, c)| if c < n { byte(2 * r + 1, c) << 16 | byte(2 * r, c) & 0xFFFF } else { 0 })
+            .collect();
+        let tile = KeyTile { pairs: &codes.pairs, starts: &starts, directions: &directions, mean: &mean, cosines: &cosines };
+        let tables = TrellisTables::new();
+        let values: Vec<Vec<Vector>> = (0..TWO).map(|s| codes.values(s)).collect();
+        for isa in Isa::available() {
+            let mut out = vec![[f32::NAN; LANES]; TWO * padded(n) * block];
+            key_channels(isa, tile, [codes.words(0), codes.words(1)], tables.pairs(), &mut out);
+            for (s, out) in out.chunks_exact(padded(n) * block).enumerate() {
+                for (channel, t) in (0..n).flat_map(|c| (0..block).map(move |t| (c, t))) {
+                    let lane = (channel + t) % LANES;
+                    let part = |(i, &(f, row)): (usize, &(usize, u16))| {
+                        let value = |half: usize| {
+                            f64::from(values[s][2 * i + half][lane]) * f64::from(byte(2 * usize::from(row) + half, channel))
+                        };
+                        (value(0) + value(1)) * f64::from(cosines[f * block + t])
+                    };
+                    let expected = f64::from(mean[channel]) + places.iter().enumerate().map(part).sum::<f64>();
+                    let got = f64::from(out[(channel / RUN * block + t) * RUN + channel % RUN][lane]);
+                    // Integers up to some 10^8 in singles.
+                    prop_assert!((got - expected).abs() < 200.0, "{isa}: {got} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_are_weighted_sums_of_tokens(seed: u64, rows in 1usize..20, log in 1u32..6, heads in 1usize..14) {
         let block = 1usize << log;
         let cosines = cosines(block);
-        let directions: Vec<Direction> = (0..rows)
-            .map(|row| {
-                let harmonics = (0..block).filter(|&f| is_present(row, f)).map(|f| f as u8).collect();
-                Direction { row: row as u16, harmonics }
-            })
+        let places: Vec<(u16, u16)> = (0..rows)
+            .flat_map(|r| (0..block / 2).filter(move |&g| is_present(r, g)).map(move |g| (r as u16, g as u16)))
             .collect();
-        let count = directions.iter().map(|d| d.harmonics.len()).sum();
-        let (coefficients, weights) = (vectors(seed, count), vectors(seed + 1, heads * block));
-        let stride = rows + 3;
+        prop_assume!(!places.is_empty());
+        let bits: Vec<u8> = places.iter().map(|&(r, g)| 1 + ((seed as usize + usize::from(r + 5 * g)) % 5) as u8).collect();
+        let mut codes = Codes::new(seed, &bits, TOGETHER);
+        codes.pairs.iter_mut().zip(&places).for_each(|(pair, &(_, g))| pair.place = g);
+        let directions: Vec<Direction> = places
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(|run| Direction { row: run[0].0, pairs: run.len() as u16 })
+            .collect();
+        let tables = TrellisTables::new();
+        let weights: Vec<Vector> =
+            vectors(seed + 1, heads * TOGETHER * block).into_iter().map(|x| x.map(f32::abs)).collect();
+        let values: Vec<Vec<Vector>> = (0..TOGETHER).map(|s| codes.values(s)).collect();
+        let (stride, step) = (rows + 3, 1e-4);
+        let from = seed as usize % heads;
         for isa in Isa::available() {
-            let (mut out, mut spectrum) = (vec![0.5; heads * stride], vec![[f32::NAN; LANES]; heads * block]);
-            let all = Weights { weights: &weights, cosines: &cosines, block };
-            add_outputs(isa, all, &directions, &coefficients, &mut spectrum, (&mut out, stride));
-            for head in 0..heads {
-                let mut rest = &coefficients[..];
-                for direction in &directions {
-                    let (own, later) = rest.split_at(direction.harmonics.len());
-                    rest = later;
-                    let mut expected = 0.5;
-                    for (t, lane) in (0..block).flat_map(|t| (0..LANES).map(move |lane| (t, lane))) {
-                        let value: f64 = own
-                            .iter()
-                            .zip(&direction.harmonics)
-                            .map(|(x, &f)| f64::from(x[lane]) * f64::from(cosines[usize::from(f) * block + t]))
-                            .sum();
-                        expected += value * f64::from(weights[head * block + t][lane]);
+            let (mut spectra, mut steps) = (vec![[7; LANES]; weights.len() / 2], vec![f32::NAN; heads]);
+            weight_spectra(isa, &mut weights.clone(), &cosines, &mut spectra, &mut steps);
+            let mut out = vec![0.5; (heads - from) * stride];
+            let all = WeightSpectra { spectra: &spectra, steps: &steps, heads: (from, heads) };
+            let tile = ValueTile { pairs: &codes.pairs, first: 0, directions: &directions, step };
+            let words = std::array::from_fn(|s| codes.words(s));
+            add_outputs(isa, tile, words, tables.pairs(), all, (&mut out, stride));
+            for head in from..heads {
+                let mut expected = vec![0.5; stride];
+                let mut size = 0.0;
+                for (s, (t, lane)) in (0..TOGETHER)
+                    .flat_map(|s| (0..block).flat_map(move |t| (0..LANES).map(move |lane| (s, (t, lane)))))
+                {
+                    let weight = f64::from(weights[(head * TOGETHER + s) * block + t][lane]);
+                    for (i, &(row, g)) in places.iter().enumerate() {
+                        let part = |half: usize| {
+                            let cosine = cosines[(2 * usize::from(g) + half) * block + t];
+                            f64::from(values[s][2 * i + half][lane]) * f64::from(cosine)
+                        };
+                        let value = (part(0) + part(1)) * f64::from(step);
+                        expected[usize::from(row)] += weight * value;
+                        size += value * value;
                     }
-                    let got = out[head * stride + usize::from(direction.row)];
-                    prop_assert!((f64::from(got) - expected).abs() < 1e-3, "{isa}: {got} {expected}");
                 }
-                let untouched = &out[head * stride + rows..(head + 1) * stride];
-                prop_assert!(untouched.iter().all(|x| *x == 0.5));
+                // Weights' harmonics are rounded to fractions of the largest: half a step each, at random.
+                let allowed = 6.0 * f64::from(steps[head]) / 12f64.sqrt() * size.sqrt() + 1e-3;
+                for (got, expected) in out[(head - from) * stride..][..stride].iter().zip(&expected) {
+                    prop_assert!((f64::from(*got) - expected).abs() < allowed, "{isa}: {got} {expected} {allowed}");
+                }
             }
         }
     }

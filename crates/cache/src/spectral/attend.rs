@@ -2,7 +2,9 @@
 
 use fourier_kv_kernels::attention::exact::{ExactRegion, Mask, attend_exact};
 use fourier_kv_kernels::coded::{LANES, Tile, rebuild};
+use fourier_kv_kernels::isa::{Isa, Operation};
 use fourier_kv_kernels::parts::Chunks;
+use fourier_kv_kernels::simd::Simd;
 use fourier_kv_kernels::workspace::Scratch;
 
 use super::attend_one::attend_one;
@@ -25,13 +27,13 @@ pub(super) fn attend(
     workspace: &Workspace,
     out: &mut AttnRows<f32>,
 ) {
-    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1) {
+    if let Some(coded) = layer.coded.as_ref().filter(|_| queries.tokens == 1 && shared.coding.is_usual()) {
         attend_one(coded, layer, shared, queries, workspace, out);
     } else if let Some(coded) = &layer.coded {
         workspace.with_scratch(|kept| {
             kept.states.reshape(out.count(), out.dim());
             attend_coded(coded, layer, shared, queries, workspace, &mut kept.states);
-            merge_values(layer, shared, queries.tokens, &mut kept.states, out);
+            merge_values((layer, shared), queries.tokens, workspace.isa(), &mut kept.states, out);
         });
     }
     let rows = rows_a_task(queries.tokens, shared.shape().group());
@@ -100,7 +102,7 @@ pub(super) fn rebuilt(layer: &Layer, shared: &Shared, workspace: &Workspace) -> 
         let inverse = shared.context.output_roots().inverse(layer.index() * shape.kv_heads + g);
         let mut sums = vec![0.0; dim];
         for row in values.chunks_exact_mut(dim) {
-            unweigh(row, inverse, &mut sums);
+            unweigh(workspace.isa(), row, inverse, &mut sums);
             row.copy_from_slice(&sums);
         }
     }
@@ -108,22 +110,43 @@ pub(super) fn rebuilt(layer: &Layer, shared: &Shared, workspace: &Workspace) -> 
 }
 
 /// `sums = row R^-1`, where the inverse is symmetric.
-pub(super) fn unweigh(row: &[f32], inverse: &[f32], sums: &mut [f32]) {
-    sums.fill(0.0);
-    for (x, inverse) in row.iter().zip(inverse.chunks_exact(sums.len())) {
-        sums.iter_mut().zip(inverse).for_each(|(sum, y)| *sum += x * y);
+pub(super) fn unweigh(isa: Isa, row: &[f32], inverse: &[f32], sums: &mut [f32]) {
+    isa.run(Unweigh { row, inverse, sums });
+}
+
+struct Unweigh<'a> {
+    row: &'a [f32],
+    inverse: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Operation for Unweigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        self.sums.fill(0.0);
+        for (x, inverse) in self.row.iter().zip(self.inverse.chunks_exact(self.sums.len())) {
+            self.sums.iter_mut().zip(inverse).for_each(|(sum, y)| *sum = V::mul_add(*x, *y, *sum));
+        }
     }
 }
 
 /// Turns sums of weighted values back and merges them.
-fn merge_values(layer: &Layer, shared: &Shared, tokens: usize, states: &mut AttnRows<f32>, out: &mut AttnRows<f32>) {
+fn merge_values(
+    (layer, shared): (&Layer, &Shared),
+    tokens: usize,
+    isa: Isa,
+    states: &mut AttnRows<f32>,
+    out: &mut AttnRows<f32>,
+) {
     let (shape, roots) = (shared.shape(), shared.context.output_roots());
     let (mut states, mut out) = (states.all(), out.all());
     let mut sums = vec![0.0; shape.head_dim];
     for r in 0..states.count() {
         let head = layer.index() * shape.kv_heads + r / (shape.group() * tokens);
         let row = states.row(r);
-        unweigh(row.out, roots.inverse(head), &mut sums);
+        unweigh(isa, row.out, roots.inverse(head), &mut sums);
         out.row(r).absorb(*row.max, *row.sum, &sums);
     }
 }
@@ -170,14 +193,17 @@ impl<'a> Rebuilder<'a> {
     /// Weighted rows of one side, `[G][16 B][D]`.
     fn side(&self, s: usize, superblock: usize, workspace: &Workspace, rows: &mut [f32]) {
         let (side, stream, dim) = (&self.coded.sides[s], &self.streams[s], self.shared.shape().head_dim);
+        if !side.coding.is_usual() {
+            let codes = self.coded.codes(superblock, s);
+            return super::plain::rebuild((side, stream), codes, workspace, dim, rows);
+        }
         let block = side.block();
-        let mut values = vec![[0.0; LANES]; stream.bits.len()];
-        let codes = self.coded.codes(superblock, s);
-        workspace.trellis().decode(workspace.isa(), codes, &stream.bits, &stream.sizes, &mut values);
+        let values = side.coding.decode(self.coded.codes(superblock, s), stream, workspace);
         let ordered: Vec<[f32; LANES]> = self.by_harmonics[s].iter().map(|&i| values[i as usize]).collect();
         let (mut first, mut channels) = (0, Vec::new());
         for tile in 0..side.tiles.count() {
-            let (members, count) = (side.tiles.channels(tile), stream.counts[tile]);
+            let members = side.tiles.channels(tile);
+            let count = stream.present[tile].iter().map(Vec::len).sum::<usize>();
             channels.resize(members.len() * block, [0.0; LANES]);
             let meaning = Tile {
                 directions: &self.directions[s][tile],

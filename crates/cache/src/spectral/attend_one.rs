@@ -1,24 +1,23 @@
 //! Attention of one token over the coded tokens of a layer, in place: keys are rebuilt a tile at a time in working memory
 //! that stays in a core's caches, values not at all.
+//!
+//! Keys of two superblocks at a time, and values of four, so that what is the same for all blocks is read less often.
 
 use fourier_kv_kernels::attention::state::{AttnRows, AttnRowsMut};
 use fourier_kv_kernels::coded::{
-    LANES, Segment, Tile, Weights, add_outputs, add_scores, exponentials, largest, queries_of_lanes, rebuild,
+    CodedScratch, KeyTile, LANES, Segment, SideTables, TOGETHER, TWO, ValueTile, WeightSpectra, add_outputs,
+    add_scores, exponentials, key_channels, largest, padded, queries_of_lanes, weight_spectra,
 };
-use fourier_kv_kernels::isa::Isa;
+use fourier_kv_kernels::isa::Operation;
+use fourier_kv_kernels::simd::{Line, Simd};
+use fourier_kv_kernels::trellis::PairWords;
 
 use super::attend::unweigh;
-use super::coded::{Coded, KEYS, ORDERS, VALUES};
+use super::coded::{Coded, KEYS, VALUES};
 use super::layer::{Layer, Shared};
-use super::side::Side;
-use super::stream::Stream;
+use super::tables;
 use super::time::cosines;
-use crate::rotary::Way;
 use crate::{QueryRows, Workspace};
-
-/// Superblocks a task. Pieces depend on how many tokens are held, not on how many threads there are: so do the sums'
-/// roundings.
-const PIECE: usize = 4;
 
 /// A vector, one block a lane.
 type Vector = [f32; LANES];
@@ -33,27 +32,51 @@ pub(super) fn attend_one(
     out: &mut AttnRows<f32>,
 ) {
     let shape = shared.shape();
-    let attention = Attention::new(coded, layer, shared, queries);
-    let pieces = coded.superblocks().div_ceil(PIECE);
-    let stride = attention.stride();
+    // Pieces depend on how many tokens are held, not on how many threads there are: so do the sums' roundings.
+    let pieces = coded.superblocks().div_ceil(TOGETHER);
     workspace.with_scratch(|kept| {
+        let CodedScratch { tables, vectors: [lanes, ..], singles: [scaled, rows, _], .. } = &mut kept.coded;
+        tables::fill(&coded.sides, tables);
+        scaled_queries(coded, shared, queries, &tables[KEYS], scaled);
+        let lanes = Line::floats_mut(Line::some(lanes, shape.head_dim)).as_chunks_mut().0;
+        lanes.iter_mut().enumerate().for_each(|(pair, to)| *to = shared.rotary.vectors(pair, coded.block()));
+        let attention = Attention {
+            coded,
+            layer,
+            shared,
+            workspace,
+            tables,
+            queries: scaled,
+            lanes,
+            cosines: &cosines(coded.block()),
+        };
+        let stride = attention.stride();
         // [pieces][H], with outputs as coefficients.
         kept.states.reshape(pieces * shape.heads, stride);
         let runs = kept.states.all().runs(shape.heads, shape.heads);
         workspace.team().for_parts(runs, |_, (piece, _, mut states)| {
-            let first = piece * PIECE;
-            let last = (first + PIECE).min(coded.superblocks());
-            (first..last).for_each(|superblock| attention.superblock(superblock, workspace, &mut states));
+            workspace.with_scratch(|scratch| attention.piece(piece * TOGETHER, &mut scratch.coded, &mut states));
         });
         let mut parts = kept.states.all();
-        let mut whole = AttnRows::new(shape.heads, stride);
-        let mut all = whole.all();
-        for row in 0..parts.count() {
-            let part = parts.row(row);
-            all.row(row % shape.heads).absorb(*part.max, *part.sum, part.out);
-        }
-        attention.turn_back(&mut all, out);
+        attention.turn_back(&mut parts, rows, out);
     });
+}
+
+/// Queries `[H][D]`: scaled, divided by what keys were multiplied with, and in the steps of their tiles' channels.
+fn scaled_queries(coded: &Coded, shared: &Shared, queries: QueryRows<'_>, keys: &SideTables, out: &mut Vec<f32>) {
+    let (shape, tiles) = (shared.shape(), &coded.sides[KEYS].tiles);
+    let dim = shape.head_dim;
+    let scale = 1.0 / (dim as f32).sqrt();
+    out.clear();
+    out.extend_from_slice(queries.q);
+    for (tile, step) in keys.steps.iter().enumerate() {
+        for &channel in tiles.channels(tile) {
+            let (channel, head) = (usize::from(channel), usize::from(channel) / dim);
+            let factor = step * scale / coded.key_weights[channel];
+            let heads = head * shape.group()..(head + 1) * shape.group();
+            heads.for_each(|h| out[h * dim + channel % dim] *= factor);
+        }
+    }
 }
 
 /// One token's attention over one layer's codes.
@@ -61,204 +84,218 @@ struct Attention<'a> {
     coded: &'a Coded,
     layer: &'a Layer,
     shared: &'a Shared,
-    streams: [Stream; 2],
-    cosines: Vec<f32>,
-    /// Directions of each tile of keys, as floats.
-    key_directions: Vec<Vec<f32>>,
-    /// `[H][D]`: scaled, and divided by what keys were multiplied with.
-    queries: Vec<f32>,
+    workspace: &'a Workspace,
+    tables: &'a [SideTables; 2],
+    /// `[H][D]`.
+    queries: &'a [f32],
     /// `[D/2]` cosines and sines of the lanes' first tokens.
-    lanes: Vec<[Vector; 2]>,
-    /// `[tiles]`: cosines and sines of each token of a block for each pair of a segment, `[B][P]`.
-    turns: Vec<Vec<(f32, f32)>>,
-    /// `[tiles]`: where the directions of a tile of values stand among those of its heads.
-    places: Vec<usize>,
+    lanes: &'a [[Vector; 2]],
+    cosines: &'a [f32],
 }
 
-impl<'a> Attention<'a> {
-    fn new(coded: &'a Coded, layer: &'a Layer, shared: &'a Shared, queries: QueryRows<'_>) -> Self {
-        let (shape, keys) = (shared.shape(), &coded.sides[KEYS]);
-        let (dim, block) = (shape.head_dim, coded.block());
-        let scale = 1.0 / (dim as f32).sqrt();
-        let weights = |head: usize| &coded.key_weights[head / shape.group() * dim..][..dim];
-        let rows = queries.q.chunks_exact(dim).enumerate();
-        let queries = rows.flat_map(|(head, q)| q.iter().zip(weights(head)).map(|(q, w)| q * scale / w)).collect();
-        Attention {
-            streams: [KEYS, VALUES].map(|s| Stream::new(&coded.sides[s], ORDERS[s])),
-            cosines: cosines(block),
-            key_directions: (0..keys.tiles.count()).map(|tile| keys.directions(tile)).collect(),
-            queries,
-            lanes: (0..dim / 2).map(|pair| shared.rotary.vectors(pair, block)).collect(),
-            turns: (0..keys.tiles.count()).map(|tile| turns(keys, tile, block, shared)).collect(),
-            places: places(&coded.sides[VALUES], dim),
-            coded,
-            layer,
-            shared,
-        }
-    }
-
+impl Attention<'_> {
     /// Directions of values that a head has at most.
     fn stride(&self) -> usize {
         let side = &self.coded.sides[VALUES];
-        (0..side.tiles.count()).map(|tile| self.places[tile] + side.kept(tile)).max().unwrap_or(0)
+        (0..side.tiles.count()).map(|tile| self.place(tile) + side.kept(tile)).max().unwrap_or(0)
     }
 
-    fn superblock(&self, superblock: usize, workspace: &Workspace, states: &mut AttnRowsMut<'_, f32>) {
-        let (heads, block) = (self.shared.shape().heads, self.coded.block());
-        let mut scores = vec![[0.0; LANES]; heads * block];
-        self.add_scores(superblock, workspace, &mut scores);
-        self.weigh(superblock, workspace.isa(), &mut scores, states);
-        self.add_values(superblock, workspace, &scores, states);
+    /// Where the directions of a tile of values stand among those of the same heads.
+    fn place(&self, tile: usize) -> usize {
+        let side = &self.coded.sides[VALUES];
+        let head = |tile: usize| usize::from(side.tiles.channels(tile)[0]) / self.shared.shape().head_dim;
+        (0..tile).filter(|&t| head(t) == head(tile)).map(|t| side.kept(t)).sum()
     }
 
-    /// Scores, `[H][B][16]`.
-    fn add_scores(&self, superblock: usize, workspace: &Workspace, scores: &mut [Vector]) {
-        let (shape, block, isa) = (self.shared.shape(), self.coded.block(), workspace.isa());
-        let (dim, half, group) = (shape.head_dim, shape.head_dim / 2, shape.group());
-        let queries = self.queries_at(superblock, workspace);
-        let side = &self.coded.sides[KEYS];
-        let coefficients = self.coefficients(KEYS, superblock, workspace);
-        let (mut first, mut channels, mut own) = (0, Vec::new(), Vec::new());
+    /// Attention over up to four superblocks from `first` on.
+    fn piece(&self, first: usize, scratch: &mut CodedScratch, states: &mut AttnRowsMut<'_, f32>) {
+        let (heads, dim, block) = (self.shared.shape().heads, self.shared.shape().head_dim, self.coded.block());
+        let CodedScratch { vectors: [_, queries, channels, scores, spectra], singles: [_, turned, steps], .. } =
+            scratch;
+        let scores = Line::floats_mut(Line::some(scores, TOGETHER * heads * block));
+        scores.fill([0.0; LANES]);
+        let last = self.coded.superblocks().min(first + TOGETHER);
+        self.turned(first, last, turned);
+        for from in (first..last).step_by(TWO) {
+            let turned = &turned[(from - first) * heads * dim..];
+            self.add_scores((from, last), turned, [queries, channels], &mut scores[(from - first) * block..]);
+        }
+        self.weigh(first, scores, states);
+        let spectra = Line::integers_mut(Line::some(spectra, scores.len() / 2));
+        steps.resize(heads, 0.0);
+        weight_spectra(self.workspace.isa(), scores, self.cosines, spectra, steps);
+        self.add_values(first, spectra, steps, states);
+    }
+
+    /// Queries turned back to the first tokens of superblocks, `[superblocks][H][D]`.
+    fn turned(&self, first: usize, last: usize, out: &mut Vec<f32>) {
+        let superblock = LANES * self.coded.block();
+        let positions = (self.layer.sink_len() + first * superblock, superblock, last - first);
+        self.shared.rotary.turned_back(self.workspace.isa(), self.queries, positions, out);
+    }
+
+    /// The words of superblocks from `first` on, of the last one again where there are not as many.
+    fn words<const S: usize>(&self, first: usize, side: usize) -> [PairWords<'_>; S] {
+        let last = self.coded.superblocks() - 1;
+        std::array::from_fn(|s| {
+            PairWords::new(self.coded.codes((first + s).min(last), side), self.tables[side].trellis_words)
+        })
+    }
+
+    /// Scores, `[H][4][B][16]`, of two superblocks from `first` on, or one if it is the `last`'s, with their queries.
+    fn add_scores(
+        &self,
+        (first, last): (usize, usize),
+        turned: &[f32],
+        [queries, channels]: [&mut Vec<Line>; 2],
+        scores: &mut [Vector],
+    ) {
+        let (shape, block, isa) = (self.shared.shape(), self.coded.block(), self.workspace.isa());
+        let (dim, group, levels) = (shape.head_dim, shape.group(), self.workspace.trellis().pairs());
+        let (side, tables) = (&self.coded.sides[KEYS], &self.tables[KEYS]);
+        let words = self.words(first, KEYS);
         for tile in 0..side.tiles.count() {
             let members = side.tiles.channels(tile);
-            channels.resize(members.len() * block, [0.0; LANES]);
-            let count = self.streams[KEYS].counts[tile];
-            rebuild(isa, self.tile(side, tile), &coefficients[first..first + count], &mut channels);
-            first += count;
-            let pairs = self.turns[tile].len() / block;
-            for (segment, channels) in members.chunks_exact(2 * pairs).zip(channels.chunks_exact(2 * pairs * block)) {
-                let (head, from) = (usize::from(segment[0]) / dim, usize::from(segment[0]) % dim);
-                own.clear();
-                for query in queries[head * group * dim..(head + 1) * group * dim].chunks_exact(dim) {
-                    own.extend_from_slice(&query[from..from + pairs]);
-                    own.extend_from_slice(&query[half + from..half + from + pairs]);
+            let meaning = KeyTile {
+                pairs: &tables.pairs,
+                starts: &tables.starts[tile * block..=(tile + 1) * block],
+                directions: &tables.table[tables.table_starts[tile]..tables.table_starts[tile + 1]],
+                mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
+                cosines: self.cosines,
+            };
+            let channels = Line::floats_mut(Line::some(channels, TWO * padded(members.len()) * block));
+            key_channels(isa, meaning, words, levels, channels);
+            let (first_pair, dims) = segment_of(members, dim);
+            let queries = Line::floats_mut(Line::some(queries, group * dims));
+            let superblocks = channels.chunks_exact(channels.len() / TWO).take(last - first).enumerate();
+            for (s, channels) in superblocks {
+                for (at, members) in members.chunks_exact(dims).enumerate() {
+                    let head = usize::from(members[0]) / dim * group;
+                    let turned = &turned[(s * shape.heads + head) * dim..][..group * dim];
+                    queries_of_lanes(isa, turned, &self.lanes[first_pair..first_pair + dims / 2], first_pair, queries);
+                    let turns = self.shared.rotary.turns();
+                    let (from, pairs) = (at * dims, dims / 2);
+                    let segment = Segment { channels, from, pairs, queries, turns, dim, first: first_pair };
+                    let scores = &mut scores[(head * TOGETHER + s) * block..];
+                    add_scores(isa, segment, block, scores, TOGETHER * block);
                 }
-                let segment = Segment { channels, queries: &own, turns: &self.turns[tile] };
-                add_scores(isa, segment, block, &mut scores[head * group * block..(head + 1) * group * block]);
             }
         }
     }
 
-    /// Queries as they meet the lanes of a superblock, `[H][D][16]`.
-    fn queries_at(&self, superblock: usize, workspace: &Workspace) -> Vec<Vector> {
-        let dim = self.shared.shape().head_dim;
-        let first = self.layer.sink_len() + superblock * LANES * self.coded.block();
-        let mut queries = self.queries.clone();
-        self.shared.rotary.turn_all(&mut queries, first, Way::Back);
-        let mut vectors = vec![[0.0; LANES]; queries.len()];
-        for (query, vectors) in queries.chunks_exact(dim).zip(vectors.chunks_exact_mut(dim)) {
-            queries_of_lanes(workspace.isa(), query, &self.lanes, vectors);
-        }
-        vectors
-    }
-
-    fn tile(&'a self, side: &'a Side, tile: usize) -> Tile<'a> {
-        Tile {
-            directions: &self.key_directions[tile],
-            mean: &side.mean[side.tiles.start(tile)..][..side.tiles.channels(tile).len()],
-            present: &self.streams[KEYS].present[tile],
-            cosines: &self.cosines,
-        }
-    }
-
-    /// The coefficients of one side, in the order of its stream.
-    fn coefficients(&self, side: usize, superblock: usize, workspace: &Workspace) -> Vec<Vector> {
-        let stream = &self.streams[side];
-        let mut values = vec![[0.0; LANES]; stream.bits.len()];
-        let codes = self.coded.codes(superblock, side);
-        workspace.trellis().decode(workspace.isa(), codes, &stream.bits, &stream.sizes, &mut values);
-        values
-    }
-
     /// Scores become weights, those of blocks that are not there nothing.
-    fn weigh(&self, superblock: usize, isa: Isa, scores: &mut [Vector], states: &mut AttnRowsMut<'_, f32>) {
-        let block = self.coded.block();
-        let there = self.coded.tokens_of(superblock) / block;
-        for (head, scores) in scores.chunks_exact_mut(block).enumerate() {
-            scores.iter_mut().for_each(|lanes| lanes[there..].fill(f32::NEG_INFINITY));
+    fn weigh(&self, first: usize, scores: &mut [Vector], states: &mut AttnRowsMut<'_, f32>) {
+        let (block, isa) = (self.coded.block(), self.workspace.isa());
+        for (head, scores) in scores.chunks_exact_mut(TOGETHER * block).enumerate() {
+            for (s, scores) in scores.chunks_exact_mut(block).enumerate() {
+                let there = self.coded.tokens_of(first + s) / block;
+                if there < LANES {
+                    scores.iter_mut().for_each(|lanes| lanes[there..].fill(f32::NEG_INFINITY));
+                }
+            }
             let largest = states.raise(head, largest(isa, scores));
             *states.row(head).sum += exponentials(isa, scores, largest);
         }
     }
 
     /// Adds weighted values as coefficients.
-    fn add_values(
-        &self,
-        superblock: usize,
-        workspace: &Workspace,
-        weights: &[Vector],
-        states: &mut AttnRowsMut<'_, f32>,
-    ) {
-        let (side, block, stride) = (&self.coded.sides[VALUES], self.coded.block(), states.dim());
-        let coefficients = self.coefficients(VALUES, superblock, workspace);
-        let mut spectrum = vec![[0.0; LANES]; weights.len()];
-        let mut first = 0;
+    fn add_values(&self, first: usize, spectra: &[[i32; LANES]], steps: &[f32], states: &mut AttnRowsMut<'_, f32>) {
+        let (side, tables) = (&self.coded.sides[VALUES], &self.tables[VALUES]);
+        let (stride, words) = (states.dim(), self.words(first, VALUES));
         for tile in 0..side.tiles.count() {
-            let heads = self.query_heads(side, tile);
-            let count = self.streams[VALUES].counts[tile];
-            let weights =
-                Weights { weights: &weights[heads.start * block..heads.end * block], cosines: &self.cosines, block };
+            let heads = self.query_heads(tile);
+            let [from, to] = [tables.tiles[tile], tables.tiles[tile + 1]];
+            let place = self.place(tile);
             add_outputs(
-                workspace.isa(),
-                weights,
-                &self.streams[VALUES].directions[tile],
-                &coefficients[first..first + count],
-                &mut spectrum[heads.start * block..heads.end * block],
-                (&mut states.outputs()[heads.start * stride + self.places[tile]..heads.end * stride], stride),
+                self.workspace.isa(),
+                ValueTile {
+                    pairs: &tables.pairs,
+                    first: from[1] as usize,
+                    directions: &tables.directions[from[0] as usize..to[0] as usize],
+                    step: tables.steps[tile],
+                },
+                words,
+                self.workspace.trellis().pairs(),
+                WeightSpectra { spectra, steps, heads: (heads.start, heads.end) },
+                (&mut states.outputs()[heads.start * stride + place..heads.end * stride], stride),
             );
-            first += count;
         }
     }
 
-    /// The query heads that a tile's channels are for.
-    fn query_heads(&self, side: &Side, tile: usize) -> std::ops::Range<usize> {
-        let (channels, shape) = (side.tiles.channels(tile), self.shared.shape());
+    /// The query heads that a tile of values is for.
+    fn query_heads(&self, tile: usize) -> std::ops::Range<usize> {
+        let (channels, shape) = (self.coded.sides[VALUES].tiles.channels(tile), self.shared.shape());
         let head = |c: &u16| usize::from(*c) / shape.head_dim;
         let (first, last) = (head(&channels[0]), head(&channels[channels.len() - 1]));
         first * shape.group()..(last + 1) * shape.group()
     }
 
-    /// Sums of coefficients become outputs, and are merged into `out`.
-    fn turn_back(&self, sums: &mut AttnRowsMut<'_, f32>, out: &mut AttnRows<f32>) {
+    /// Sums of coefficients of all pieces, `[pieces][H]`, become outputs, and are merged into `out`.
+    fn turn_back(&self, parts: &mut AttnRowsMut<'_, f32>, rows: &mut Vec<f32>, out: &mut AttnRows<f32>) {
         let (side, shape) = (&self.coded.sides[VALUES], self.shared.shape());
-        let (dim, roots) = (shape.head_dim, self.shared.context.output_roots());
-        let (mut weighted, mut row) = (vec![0.0; dim], vec![0.0; dim]);
-        let directions: Vec<Vec<f32>> = (0..side.tiles.count()).map(|tile| side.directions(tile)).collect();
+        let (dim, roots, heads) = (shape.head_dim, self.shared.context.output_roots(), shape.heads);
+        // The first piece's states take in all others.
+        for row in heads..parts.count() {
+            let part = parts.row(row);
+            let (max, sum) = (*part.max, *part.sum);
+            rows.clear();
+            rows.extend_from_slice(part.out);
+            parts.row(row % heads).absorb(max, sum, rows);
+        }
         let mut out = out.all();
-        for head in 0..shape.heads {
+        rows.resize(2 * dim, 0.0);
+        let (weighted, row) = rows.split_at_mut(dim);
+        for head in 0..heads {
             let own = head / shape.group();
-            let state = sums.row(head);
+            let state = parts.row(head);
             weighted.fill(0.0);
             for tile in 0..side.tiles.count() {
-                if self.query_heads(side, tile).contains(&head) {
-                    let (channels, mean) = (side.tiles.channels(tile), &side.mean[side.tiles.start(tile)..]);
-                    for (at, &channel) in channels.iter().enumerate().filter(|(_, c)| usize::from(**c) / dim == own) {
-                        let column = directions[tile].iter().skip(at).step_by(channels.len());
-                        let sum: f32 = column.zip(&state.out[self.places[tile]..]).map(|(u, x)| u * x).sum();
-                        weighted[usize::from(channel) % dim] = sum + *state.sum * mean[at];
-                    }
+                if self.query_heads(tile).contains(&head) {
+                    self.turn_tile(tile, own, &state.out[self.place(tile)..], *state.sum, weighted);
                 }
             }
-            unweigh(&weighted, roots.inverse(self.layer.index() * shape.kv_heads + own), &mut row);
-            out.row(head).absorb(*state.max, *state.sum, &row);
+            let inverse = roots.inverse(self.layer.index() * shape.kv_heads + own);
+            unweigh(self.workspace.isa(), weighted, inverse, row);
+            out.row(head).absorb(*state.max, *state.sum, row);
+        }
+    }
+
+    /// What the coefficients of a tile give to the channels of a head.
+    fn turn_tile(&self, tile: usize, head: usize, sums: &[f32], weight: f32, out: &mut [f32]) {
+        let (side, dim) = (&self.coded.sides[VALUES], self.shared.shape().head_dim);
+        let channels = side.tiles.channels(tile);
+        let (bytes, units) = side.direction_bytes(tile);
+        let is_own = |c: &u16| usize::from(*c) / dim == head;
+        // Channels of one head follow one another.
+        let first = channels.iter().position(is_own).unwrap_or(0);
+        let own = channels[first..].iter().take_while(|c| is_own(c)).count();
+        let mut row: Vec<f32> = side.mean[side.tiles.start(tile) + first..][..own].iter().map(|x| x * weight).collect();
+        let rows = bytes.chunks_exact(channels.len()).map(|row| &row[first..first + own]);
+        let factors = units.iter().zip(sums).map(|(unit, sum)| unit * sum);
+        self.workspace.isa().run(Sum { rows: rows.zip(factors), out: &mut row });
+        channels[first..].iter().zip(&row).for_each(|(&channel, x)| out[usize::from(channel) % dim] = *x);
+    }
+}
+
+/// Adds rows of bytes times factors.
+struct Sum<'a, I> {
+    rows: I,
+    out: &'a mut [f32],
+}
+
+impl<'a, I: Iterator<Item = (&'a [i8], f32)>> Operation for Sum<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        for (row, factor) in self.rows {
+            self.out.iter_mut().zip(row).for_each(|(o, &x)| *o = V::mul_add(factor, f32::from(x), *o));
         }
     }
 }
 
-/// Where the directions of each tile stand among those of the same heads.
-fn places(values: &Side, dim: usize) -> Vec<usize> {
-    let head = |tile: usize| usize::from(values.tiles.channels(tile)[0]) / dim;
-    (0..values.tiles.count())
-        .map(|tile| (0..tile).filter(|&t| head(t) == head(tile)).map(|t| values.kept(t)).sum())
-        .collect()
-}
-
-/// Cosines and sines of each token of a block, `[B][P]`, of the pairs of a tile's segments: the same in all of them.
-fn turns(keys: &Side, tile: usize, block: usize, shared: &Shared) -> Vec<(f32, f32)> {
-    let (channels, dim) = (keys.tiles.channels(tile), shared.shape().head_dim);
-    let pairs: Vec<usize> = channels.iter().map(|&c| usize::from(c)).take_while(|c| c % dim < dim / 2).collect();
-    // In a tile of several heads each has all pairs, the first of them first.
-    let pairs = pairs.iter().take_while(|c| *c / dim == pairs[0] / dim).map(|c| c % dim);
-    let pairs: Vec<usize> = pairs.collect();
-    (0..block).flat_map(|t| pairs.iter().map(move |&i| shared.rotary.angle(t, i))).collect()
+/// The first rotary pair of a tile, and the channels of each of its heads.
+fn segment_of(channels: &[u16], dim: usize) -> (usize, usize) {
+    let first = usize::from(channels[0]);
+    (first % dim, channels.iter().take_while(|&&c| usize::from(c) / dim == first / dim).count())
 }

@@ -2,11 +2,13 @@
 
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::parts::Chunks;
+use fourier_kv_kernels::simd::Line;
+use fourier_kv_kernels::trellis::PairLayout;
 
 use super::encode::Encoder;
 use super::settings::{Span, SpectralSettings};
 use super::side::Side;
-use super::stream::{Order, Stream};
+use super::stream::{Order, Stream, for_pairs};
 use super::tiles::Tiles;
 use crate::bytes::{CacheBytes, held};
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
@@ -43,7 +45,7 @@ pub(super) struct Coded {
     /// Blocks that are coded.
     blocks: usize,
     /// `[superblocks][room][16]`, keys first.
-    codes: Vec<[u32; LANES]>,
+    codes: Vec<Line>,
 }
 
 impl Coded {
@@ -71,13 +73,13 @@ impl Coded {
 
     /// Tokens of a superblock.
     pub(super) fn tokens_of(&self, superblock: usize) -> usize {
-        (self.blocks - superblock * LANES).min(LANES) * self.block()
+        self.blocks.saturating_sub(superblock * LANES).min(LANES) * self.block()
     }
 
     /// The codes of one side of a superblock, `[words][16]`.
     pub(super) fn codes(&self, superblock: usize, side: usize) -> &[[u32; LANES]] {
         let first = superblock * self.room + if side == KEYS { 0 } else { self.words[KEYS] };
-        &self.codes[first..first + self.words[side]]
+        Line::words(&self.codes[first..first + self.words[side]])
     }
 
     /// Makes room for `blocks` more: of a prompt's no more than that, later as tokens that are kept whole.
@@ -92,7 +94,7 @@ impl Coded {
             };
             self.codes.reserve_exact(more * self.room);
         }
-        self.codes.resize(needed.max(held) * self.room, [0; LANES]);
+        self.codes.resize(needed.max(held) * self.room, Line::ZERO);
     }
 
     /// Makes room for so many tokens more.
@@ -110,7 +112,7 @@ impl Coded {
         let encoders = [KEYS, VALUES].map(|s| Encoder::new(&self.sides[s], &streams[s], workspace));
         let (first, room, words) = (self.blocks / LANES, self.room, self.words);
         let (old, end) = (self.blocks, self.blocks + blocks);
-        let open = &mut self.codes[first * room..end.div_ceil(LANES) * room];
+        let open = Line::words_mut(&mut self.codes[first * room..end.div_ceil(LANES) * room]);
         workspace.team().for_parts(Chunks::new(open, room), |i, superblock| {
             let from = ((first + i) * LANES).max(old);
             let to = ((first + i + 1) * LANES).min(end);
@@ -134,7 +136,7 @@ impl Coded {
         out.counts(CODED, &[self.spans[KEYS].number(), self.spans[VALUES].number(), self.room])?;
         self.sides.iter().try_for_each(|side| side.park(out))?;
         out.numbers(WEIGHTS, &self.key_weights)?;
-        out.numbers(CODES, self.codes[..self.superblocks() * self.room].as_flattened())
+        out.numbers(CODES, Line::words(&self.codes[..self.superblocks() * self.room]).as_flattened())
     }
 
     /// Reads so many coded tokens, more than none.
@@ -158,7 +160,8 @@ impl Coded {
         }
         let blocks = tokens / settings.block;
         let flat: Vec<u32> = sections.numbers(CODES, blocks.div_ceil(LANES).saturating_mul(room * LANES))?;
-        let codes = flat.as_chunks().0.to_vec();
+        let mut codes = vec![Line::ZERO; flat.len() / LANES];
+        Line::words_mut(&mut codes).as_flattened_mut().copy_from_slice(&flat);
         Ok(Coded { sides, spans, key_weights, words, room, blocks, codes })
     }
 
@@ -170,5 +173,11 @@ impl Coded {
 
 /// Words of a block's keys and of its values.
 fn words(sides: &[Side; 2]) -> [usize; 2] {
-    [KEYS, VALUES].map(|s| Stream::new(&sides[s], ORDERS[s]).words())
+    [KEYS, VALUES].map(|s| {
+        let mut layout = PairLayout::default();
+        for_pairs(&sides[s], ORDERS[s], |both| {
+            layout.push(both.bits, both.sizes, 0);
+        });
+        layout.words().iter().sum()
+    })
 }

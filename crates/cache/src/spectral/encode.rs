@@ -1,12 +1,12 @@
 //! From weighted rows to codes.
 
 use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::trellis::{Coefficients, EncodeScratch};
+use fourier_kv_kernels::trellis::Coefficients;
 
 use super::fit::columns;
 use super::side::Side;
 use super::stream::Stream;
-use super::time::{cosines, to_harmonics};
+use super::time::to_harmonics;
 use crate::Workspace;
 use crate::product::{product_alone, turned};
 
@@ -15,7 +15,7 @@ use crate::product::{product_alone, turned};
 pub(super) struct Encoder<'a> {
     side: &'a Side,
     stream: &'a Stream,
-    cosines: Vec<f32>,
+    basis: Vec<f32>,
     /// For each tile what gives the coefficients that the stored directions rebuild best, `[R][n]`.
     forward: Vec<Vec<f32>>,
     /// Squared sizes: what errors of normalised coefficients count.
@@ -27,7 +27,7 @@ impl<'a> Encoder<'a> {
         let tiles = 0..side.tiles.count();
         let forward = tiles.map(|t| dual(&side.directions(t), side.tiles.channels(t).len(), workspace)).collect();
         let weights = stream.sizes.iter().map(|x| x * x).collect();
-        Encoder { side, stream, cosines: cosines(side.block()), forward, weights }
+        Encoder { side, stream, basis: side.coding.basis(side.block()), forward, weights }
     }
 
     /// Codes up to sixteen blocks, weighted rows `[blocks B][C]` in the order of tiles, as words of as many lanes; the
@@ -36,11 +36,14 @@ impl<'a> Encoder<'a> {
         let dense = self.coefficients(rows, workspace);
         let mut values = vec![[0.0; LANES]; self.stream.bits.len()];
         for ((values, &place), &size) in values.iter_mut().zip(&self.stream.places).zip(&self.stream.sizes) {
+            if size <= 0.0 {
+                continue;
+            }
             let inverse = 1.0 / size;
             values.iter_mut().zip(&dense[place as usize]).for_each(|(value, x)| *value = x * inverse);
         }
         let coefficients = Coefficients { values: &values, bits: &self.stream.bits, weights: &self.weights };
-        workspace.trellis().encode(workspace.isa(), coefficients, words, &mut EncodeScratch::default());
+        self.side.coding.encode(coefficients, workspace, words);
     }
 
     /// Dense coefficients of all tiles.
@@ -57,7 +60,7 @@ impl<'a> Encoder<'a> {
             let first = dense.len();
             dense.resize(first + kept * block, [0.0; LANES]);
             for (lane, tokens) in parts.chunks_exact(kept * block).enumerate() {
-                to_harmonics(workspace.isa(), &self.cosines, tokens, &mut harmonics);
+                to_harmonics(workspace.isa(), &self.basis, tokens, &mut harmonics);
                 dense[first..].iter_mut().zip(&harmonics).for_each(|(to, &x)| to[lane] = x);
             }
         }

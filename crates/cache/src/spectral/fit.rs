@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::coding::Coding;
 use super::side::{Side, SideParts};
 use super::tiles::Tiles;
-use super::time::{cosines, to_harmonics};
+use super::time::to_harmonics;
 use crate::Workspace;
 use crate::eigen::eigen;
 use crate::product::{product, turned};
@@ -21,6 +22,10 @@ pub(super) struct Sample<'a> {
     pub(super) block: usize,
     /// Directions to keep of all tiles together.
     pub(super) directions: usize,
+    /// Whether channels are transformed at all.
+    pub(super) is_mixed: bool,
+    /// How coefficients are made.
+    pub(super) coding: &'a Coding,
 }
 
 /// Fits a side to rows, which are shifted by their mean on the way.
@@ -32,7 +37,7 @@ pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace)
     let mut found: Vec<Found> = (0..tiles.count())
         .map(|tile| {
             let columns = columns(sample.rows, channels, &mean, tiles, tile);
-            Found::new(&columns, tiles.channels(tile).len(), sample.block, workspace)
+            Found::new(&columns, tiles.channels(tile).len(), sample, workspace)
         })
         .collect();
     let energy = |found: &[Found]| found.iter().flat_map(|f| &f.energies).sum::<f64>();
@@ -41,7 +46,7 @@ pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace)
     let dropped = (all - energy(&found)).max(0.0) as f32;
     let deviations = found.iter().flat_map(|f| f.energies.iter().map(|e| e.sqrt() as f32)).collect();
     let directions = found.into_iter().map(|f| f.directions).collect();
-    Side::new(tiles.clone(), SideParts { mean, directions, deviations, dropped })
+    Side::new(tiles.clone(), SideParts { mean, directions, deviations, dropped, coding: sample.coding.clone() })
 }
 
 /// The directions of one tile, largest first, and the mean squares of their coefficients.
@@ -56,15 +61,12 @@ struct Found {
 
 impl Found {
     /// `rows` is `[M][n]`.
-    fn new(rows: &[f32], n: usize, block: usize, workspace: &Workspace) -> Self {
-        let tokens = rows.len() / n;
-        let (columns, mut gram) = (turned(rows, n), Vec::new());
-        product(workspace, &columns, &columns, tokens, &mut gram);
-        let gram: Vec<f64> = gram.iter().map(|&x| f64::from(x)).collect();
-        let directions: Vec<f32> = eigen(&gram, n).1.iter().map(|&x| x as f32).collect();
+    fn new(rows: &[f32], n: usize, sample: Sample<'_>, workspace: &Workspace) -> Self {
+        let (tokens, block) = (rows.len() / n, sample.block);
+        let directions = if sample.is_mixed { principal(rows, n, workspace) } else { unit(n) };
         let mut parts = Vec::new();
         product(workspace, &directions, rows, n, &mut parts);
-        let (cosines, mut energies) = (cosines(block), vec![0.0; n * block]);
+        let (cosines, mut energies) = (sample.coding.basis(block), vec![0.0; n * block]);
         let mut harmonics = vec![0.0; n * block];
         for tokens in parts.chunks_exact(n * block) {
             to_harmonics(workspace.isa(), &cosines, tokens, &mut harmonics);
@@ -74,6 +76,9 @@ impl Found {
         }
         let blocks = (tokens / block).max(1) as f64;
         energies.iter_mut().for_each(|e| *e /= blocks);
+        if sample.coding.is_of_single_tokens() {
+            energies.chunks_exact_mut(block).for_each(to_mean);
+        }
         Found { n, block, directions, energies }
     }
 
@@ -85,6 +90,25 @@ impl Found {
     fn last(&self) -> f64 {
         self.energies[self.energies.len() - self.block..].iter().sum()
     }
+}
+
+/// The directions that rows, `[M][n]`, vary most in, the most first: `[n][n]`.
+fn principal(rows: &[f32], n: usize, workspace: &Workspace) -> Vec<f32> {
+    let (columns, mut gram) = (turned(rows, n), Vec::new());
+    product(workspace, &columns, &columns, rows.len() / n, &mut gram);
+    let gram: Vec<f64> = gram.iter().map(|&x| f64::from(x)).collect();
+    eigen(&gram, n).1.iter().map(|&x| x as f32).collect()
+}
+
+/// The channels themselves.
+fn unit(n: usize) -> Vec<f32> {
+    (0..n * n).map(|at| f32::from(u8::from(at / n == at % n))).collect()
+}
+
+/// Every number becomes the mean of all.
+fn to_mean(numbers: &mut [f64]) {
+    let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
+    numbers.fill(mean);
 }
 
 /// Drops directions, the least first, until `left` are left; of each tile at least one stays.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use fourier_kv_kernels::element::load_all;
 use half::bf16;
 
-use super::coded::{Coded, KEYS, VALUES};
+use super::coded::{Coded, KEYS, ORDERS, VALUES};
+use super::coding::Coding;
 use super::fit::{MOST_TOKENS, Sample, fit};
 use super::rates::{Share, share_out};
 use super::settings::SpectralSettings;
 use super::shares::{Shares, SideStatistics};
 use super::side::Side;
 use super::size::room;
+use super::stream::{LAST_BITS, for_pair_codes, pair_code};
 use super::tiles::Tiles;
 use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
 use crate::bytes::{CacheBytes, held};
@@ -28,6 +30,7 @@ pub(super) struct Shared {
     pub(super) rotary: Rotary,
     /// How rates are shared out, if a plan says so.
     pub(super) shares: Option<Arc<Shares>>,
+    pub(super) coding: Coding,
 }
 
 impl Shared {
@@ -116,7 +119,7 @@ impl Layer {
     fn fitted(&self, count: usize, shared: &Shared, workspace: &Workspace) -> Coded {
         let (settings, shape) = (&shared.settings, shared.shape());
         let room = room(settings, shape, count);
-        let weights = self.energy.key_weights(shape);
+        let weights = self.energy.key_weights(shape, settings.without.weights);
         let mut sides = [KEYS, VALUES].map(|side| {
             let tiles = Arc::new(Tiles::new(room.spans[side], shape));
             let mut rows = Vec::new();
@@ -127,15 +130,25 @@ impl Layer {
                 rows.extend_from_slice(&block);
             }
             to_tile_order(&tiles, &mut rows);
-            fit(&tiles, Sample { rows: &rows, block: settings.block, directions: room.directions[side] }, workspace)
+            let sample = Sample {
+                rows: &rows,
+                block: settings.block,
+                directions: room.directions[side],
+                is_mixed: !settings.without.klt,
+                coding: &shared.coding,
+            };
+            fit(&tiles, sample, workspace)
         });
         let [keys, values] = share(&sides);
         // Errors of values are in units of the residual stream: they count against the energy of the values there.
         let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
         let thresholds = match room.sides(shared.shares.as_deref(), self.index, shape) {
-            // Each side's last word may be partly empty.
-            None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(62)),
-            Some([k, v]) => [share_out(&[&keys], 32 * k), share_out(&[&values], 32 * v)].concat(),
+            // Each side's last words may be partly empty.
+            None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(2 * LAST_BITS)),
+            Some(sides) => {
+                let [k, v] = sides.map(|words| (32 * words).saturating_sub(LAST_BITS));
+                [share_out(&[&keys], k), share_out(&[&values], v)].concat()
+            }
         };
         sides.iter_mut().zip(thresholds).for_each(|(side, thresholds)| side.set_thresholds(thresholds));
         Coded::new(sides, room.spans, weights, room.words_of(shared.shares.as_deref(), self.index, shape))
@@ -171,7 +184,11 @@ impl Layer {
         let shares = share(sides);
         Some([KEYS, VALUES].map(|s| {
             let numbers = sides[s].mean.len() * sides[s].block();
-            SideStatistics { share: shares[s].clone(), numbers, error: sides[s].expected_error() / numbers as f64 }
+            SideStatistics {
+                share: shares[s].clone(),
+                numbers,
+                error: sides[s].expected_error(ORDERS[s]) / numbers as f64,
+            }
         }))
     }
 
@@ -210,9 +227,10 @@ fn sampled(tokens: usize, block: usize) -> impl Iterator<Item = usize> {
 
 /// The coefficients of both sides, all of a weight.
 fn share(sides: &[Side; 2]) -> [Share; 2] {
-    sides.each_ref().map(|side| {
-        let (sizes, codes) = side.sizes();
-        Share::new(sizes, codes, 1.0)
+    [KEYS, VALUES].map(|s| {
+        let mut codes = Vec::new();
+        for_pair_codes(&sides[s], ORDERS[s], |both| codes.extend([pair_code(both); 2]));
+        Share::new(sides[s].sizes().0, &codes, 1.0)
     })
 }
 

@@ -23,28 +23,36 @@
 
 mod attend;
 mod attend_one;
+mod budget;
 mod coded;
+mod coding;
 mod encode;
 mod fit;
 mod layer;
 mod park;
+mod plain;
 mod rates;
+mod scalar;
 mod settings;
 mod shares;
 mod side;
 mod size;
 mod stream;
+mod tables;
 mod tiles;
 mod time;
 mod weighting;
+mod without;
 
 use std::sync::Arc;
 
 use fourier_kv_kernels::coded::LANES;
 
-pub use settings::{BITS, Span, SpectralSettings};
+pub(crate) use budget::within;
+pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
 pub use shares::{Shares, SideStatistics};
 pub(crate) use size::expected_bytes;
+pub use without::Without;
 
 use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
@@ -52,6 +60,7 @@ use crate::exact::check_queries;
 use crate::park::{ParkError, SectionWriter};
 use crate::rotary::Rotary;
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
+use coding::Coding;
 use layer::{Layer, Shared};
 
 /// A cache of block transform codes.
@@ -70,9 +79,16 @@ impl SpectralCache {
         if let Some(Err(wrong)) = shares.as_ref().map(|shares| shares.check(context.shape.layers)) {
             panic!("{wrong}");
         }
+        let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
         let rotary = rotary(&settings, &context.shape);
         let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
-        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares }), layers }
+        let (shares, coding) = (shares.filter(|_| !settings.without.shares), Coding::new(settings.without));
+        // Where all dims count alike, all roots are unit matrices.
+        let context = match settings.without.weights {
+            true => CacheContext::uniform(CacheShape::clone(&context.shape)),
+            false => context,
+        };
+        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares, coding }), layers }
     }
 
     /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
@@ -95,7 +111,7 @@ fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
 
 /// Heap bytes of what the layers share, with its two counts.
 fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
-    rotary(settings, shape).bytes() + size_of::<Shared>() + 2 * size_of::<usize>()
+    rotary(settings, shape).bytes() + Coding::bytes(settings.without) + size_of::<Shared>() + 2 * size_of::<usize>()
 }
 
 impl KvCache for SpectralCache {
@@ -153,7 +169,10 @@ impl KvCache for SpectralCache {
     }
 
     fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
-        self.park_layers(out)
+        match self.shared.settings.without.any() {
+            true => Err(ParkError::Unsupported { kind: self.describe() }),
+            false => self.park_layers(out),
+        }
     }
 
     fn len(&self) -> usize {

@@ -7,9 +7,9 @@ use super::coded::Coded;
 use super::layer::{Layer, Shared};
 use super::shares::Shares;
 use super::{SpectralCache, SpectralSettings};
-use crate::CacheContext;
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag, check_even, each, rest, yes};
 use crate::tokens::Tokens;
+use crate::{CacheContext, CacheKind};
 
 const PLAN: Tag = *b"plan";
 const SHARES: Tag = *b"shar";
@@ -34,6 +34,9 @@ impl SpectralCache {
         context: CacheContext,
         sections: &mut SectionReader<'_>,
     ) -> Result<Self, ParkError> {
+        if settings.without.any() {
+            return Err(ParkError::Unsupported { kind: CacheKind::Spectral(settings).to_string() });
+        }
         let shares = read_shares(context.shape.layers, sections)?;
         let mut cache = SpectralCache::new(settings, context, shares.map(Arc::new));
         for index in 0..cache.layers.len() {

@@ -3,22 +3,55 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::without::Without;
 use crate::CacheShape;
 use crate::settings::{SettingsError, number, pairs};
 
 /// The bits a number that can be asked for.
 pub const BITS: std::ops::RangeInclusive<f64> = 0.5..=8.0;
 
+/// Bits a number where nothing was asked for and no budget of bytes decides: more of them save few predictions from
+/// changing, fewer soon change many.
+pub const USUAL_BITS: f64 = 2.0;
+
+/// Bits a number of a coded token, everything counted that is held for coded tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// So many: [`BITS`].
+    Bits(f64),
+    /// As many as a budget of bytes leaves room for ([`crate::CacheKind::within`]), or else [`USUAL_BITS`].
+    Auto,
+}
+
+impl Rate {
+    /// The number.
+    pub fn bits(self) -> f64 {
+        match self {
+            Rate::Bits(bits) => bits,
+            Rate::Auto => USUAL_BITS,
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rate::Bits(bits) => write!(f, "{bits}"),
+            Rate::Auto => f.write_str("auto"),
+        }
+    }
+}
+
 /// Settings of the `spectral` cache.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpectralSettings {
-    /// Bits a number of a coded token, everything counted that is held for coded tokens: [`BITS`].
-    pub bits: f64,
+    /// Bits a number of a coded token.
+    pub rate: Rate,
     /// First tokens that stay exact, `S`.
     pub sink: usize,
     /// Last tokens that stay exact, `W`; up to a block more while they wait to be coded together.
     pub window: usize,
-    /// Tokens a block, `B`: 1, 2, 4, 8, 16, 32 or 64.
+    /// Tokens a block, `B`: 2, 4, 8, 16, 32 or 64.
     pub block: usize,
     /// Key channels that are transformed together.
     pub keys: Span,
@@ -28,6 +61,8 @@ pub struct SpectralSettings {
     pub least_middle: usize,
     /// How much errors of values count against errors of keys when there is no plan.
     pub balance: f64,
+    /// What is left out, to measure what it brings.
+    pub without: Without,
 }
 
 /// Channels that one transform goes over. Larger ones find more to save, take larger tables, and cost more to undo.
@@ -85,7 +120,7 @@ impl Span {
 impl Default for SpectralSettings {
     fn default() -> Self {
         SpectralSettings {
-            bits: 2.0,
+            rate: Rate::Auto,
             sink: 4,
             window: 1020,
             block: 16,
@@ -93,6 +128,7 @@ impl Default for SpectralSettings {
             values: Span::Heads,
             least_middle: 1024,
             balance: 0.3,
+            without: Without::default(),
         }
     }
 }
@@ -147,13 +183,22 @@ fn real(key: &'static str, value: &str, range: std::ops::RangeInclusive<f64>) ->
     })
 }
 
+fn rate(value: &str) -> Result<Rate, SettingsError> {
+    match value {
+        "auto" => Ok(Rate::Auto),
+        _ => {
+            value.parse().ok().filter(|bits| BITS.contains(bits)).map(Rate::Bits).ok_or_else(|| SettingsError::Value {
+                key: "bits",
+                expected: format!("a number from {} to {}, or `auto`", BITS.start(), BITS.end()),
+                got: value.to_owned(),
+            })
+        }
+    }
+}
+
 fn block(value: &str) -> Result<usize, SettingsError> {
-    number("block", value, 1)?.checked_next_power_of_two().filter(|b| *b <= 64 && b.to_string() == value).ok_or_else(
-        || SettingsError::Value {
-            key: "block",
-            expected: "1, 2, 4, 8, 16, 32 or 64".to_owned(),
-            got: value.to_owned(),
-        },
+    number("block", value, 2)?.checked_next_power_of_two().filter(|b| *b <= 64 && b.to_string() == value).ok_or_else(
+        || SettingsError::Value { key: "block", expected: "2, 4, 8, 16, 32 or 64".to_owned(), got: value.to_owned() },
     )
 }
 
@@ -164,7 +209,7 @@ impl FromStr for SpectralSettings {
         let mut s = SpectralSettings::default();
         for (key, value) in pairs(text) {
             match key {
-                "" | "bits" => s.bits = real("bits", value, BITS)?,
+                "" | "bits" => s.rate = rate(value)?,
                 "sink" => s.sink = number("sink", value, 0)?,
                 "window" => s.window = number("window", value, 1)?,
                 "block" => s.block = block(value)?,
@@ -172,8 +217,9 @@ impl FromStr for SpectralSettings {
                 "values" => s.values = span("values", value)?,
                 "least-middle" => s.least_middle = number("least-middle", value, 1)?,
                 "balance" => s.balance = real("balance", value, 1e-6..=1e6)?,
+                "without" => s.without = value.parse()?,
                 _ => {
-                    let known = "bits, sink, window, block, keys, values, least-middle, balance".to_owned();
+                    let known = "bits, sink, window, block, keys, values, least-middle, balance, without".to_owned();
                     return Err(SettingsError::Key { kind: "spectral", known, got: key.to_owned() });
                 }
             }
@@ -187,7 +233,8 @@ impl fmt::Display for SpectralSettings {
         write!(
             f,
             "bits={},sink={},window={},block={},keys={},values={},least-middle={},balance={}",
-            self.bits, self.sink, self.window, self.block, self.keys, self.values, self.least_middle, self.balance
-        )
+            self.rate, self.sink, self.window, self.block, self.keys, self.values, self.least_middle, self.balance
+        )?;
+        if self.without.any() { write!(f, ",without={}", self.without) } else { Ok(()) }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use fourier_kv_spectral::trellis::{DISTORTION, MAX_BITS};
+use fourier_kv_spectral::trellis::MAX_BITS;
 
-use super::rates::{Sizes, Thresholds, bits};
+use super::coding::Coding;
+use super::rates::{Sizes, Thresholds};
+use super::stream::{CodeTables, Order, for_pairs};
 use super::tiles::Tiles;
 use crate::bytes::held;
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
@@ -38,6 +40,8 @@ pub(super) struct Side {
     thresholds: Thresholds,
     /// Energy of a block in the directions that are not kept.
     dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 /// What a side is made of.
@@ -51,6 +55,8 @@ pub(super) struct SideParts {
     pub(super) deviations: Vec<f32>,
     /// Energy of a block in other directions.
     pub(super) dropped: f32,
+    /// How coefficients are made and written.
+    pub(super) coding: Coding,
 }
 
 impl Side {
@@ -67,6 +73,7 @@ impl Side {
             sizes,
             thresholds: [256; 8],
             dropped: parts.dropped,
+            coding: parts.coding,
         };
         for (tile, directions) in parts.directions.iter().enumerate() {
             let n = side.tiles.channels(tile).len();
@@ -85,6 +92,16 @@ impl Side {
     /// The codes of its coefficients' sizes and what they mean.
     pub(super) fn sizes(&self) -> (Sizes, &[u8]) {
         (self.sizes, &self.codes)
+    }
+
+    /// The least codes of each number of bits.
+    pub(super) fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// Sizes and bits of all codes.
+    pub(super) fn tables(&self) -> CodeTables {
+        CodeTables::new(self)
     }
 
     /// Sets which coefficients get how many bits.
@@ -109,26 +126,34 @@ impl Side {
 
     /// The directions of a tile as they are rebuilt with, `[R][n]`.
     pub(super) fn directions(&self, tile: usize) -> Vec<f32> {
-        let n = self.tiles.channels(tile).len();
-        let first: usize = (0..tile).map(|t| self.kept(t) * self.tiles.channels(t).len()).sum();
-        let rows = self.table[first..first + self.kept(tile) * n].chunks_exact(n);
-        let units = &self.units[self.before(tile)..];
-        rows.zip(units).flat_map(|(row, unit)| row.iter().map(move |&x| f32::from(x) * unit)).collect()
+        let (bytes, units) = self.direction_bytes(tile);
+        let rows = bytes.chunks_exact(self.tiles.channels(tile).len()).zip(units);
+        rows.flat_map(|(row, unit)| row.iter().map(move |&x| f32::from(x) * unit)).collect()
     }
 
-    /// Bits and size of the coefficient of a tile's direction `row` at harmonic `f`.
-    pub(super) fn coefficient(&self, tile: usize, row: usize, f: usize) -> (u8, f32) {
-        let code = self.codes[(self.before(tile) + row) * self.block() + f];
-        (bits(&self.thresholds, code), self.sizes.size(code))
+    /// The directions of a tile as bytes, `[R][n]`, and their units, `[R]`.
+    pub(super) fn direction_bytes(&self, tile: usize) -> (&[i8], &[f32]) {
+        let n = self.tiles.channels(tile).len();
+        let (first, rows) = (self.before(tile), self.kept(tile));
+        let start: usize = (0..tile).map(|t| self.kept(t) * self.tiles.channels(t).len()).sum();
+        (&self.table[start..start + rows * n], &self.units[first..first + rows])
+    }
+
+    /// The codes of a tile's coefficients, `[R][B]`.
+    pub(super) fn codes(&self, tile: usize) -> &[u8] {
+        let (first, block) = (self.before(tile), self.block());
+        &self.codes[first * block..(first + self.kept(tile)) * block]
     }
 
     /// The sum of the squared errors that a block is expected to have.
-    pub(super) fn expected_error(&self) -> f64 {
-        let of = |&code: &u8| {
-            let bits = usize::from(bits(&self.thresholds, code));
-            f64::from(self.sizes.size(code)).powi(2) * DISTORTION[bits]
-        };
-        self.codes.iter().map(of).sum::<f64>() + f64::from(self.dropped)
+    pub(super) fn expected_error(&self, order: Order) -> f64 {
+        let all: f64 = self.codes.iter().map(|&code| f64::from(self.sizes.size(code)).powi(2)).sum();
+        let mut saved = 0.0;
+        for_pairs(self, order, |both| {
+            let energy: f64 = both.sizes.iter().map(|&size| f64::from(size).powi(2)).sum();
+            saved += energy * (1.0 - self.coding.distortion(usize::from(both.bits)));
+        });
+        (all - saved).max(0.0) + f64::from(self.dropped)
     }
 
     pub(super) fn park(&self, out: &mut SectionWriter<'_>) -> Result<(), ParkError> {
@@ -158,6 +183,7 @@ impl Side {
             codes: sections.numbers(CODES, rows * block)?,
             sizes: Sizes { largest: 0.0 },
             dropped: 0.0,
+            coding: Coding::default(),
             thresholds: [256; MAX_BITS],
             tiles: Arc::new(tiles),
             mean,

@@ -29,7 +29,7 @@ pub(super) struct Room {
     /// Tokens a block.
     block: usize,
     /// Bytes of the tables of both sides.
-    tables: usize,
+    pub(super) tables: usize,
 }
 
 impl Room {
@@ -50,14 +50,9 @@ impl Room {
 pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usize) -> Room {
     let channels = shape.kv_heads * shape.head_dim;
     let tokens = tokens.max(LEAST_TOKENS);
-    let budget = settings.bits / 8.0 * (2 * channels * tokens) as f64;
-    let spans = [settings.keys, settings.values].map(|span| {
-        let smaller = [span, Span::Head, Span::Dims(32), Span::Dims(16)].into_iter();
-        let fits = |s: &Span| table_bytes(settings, *s, shape) as f64 <= LARGEST_TABLE * budget / 2.0;
-        let size = |s: Span| s.sizes(shape).0 * s.sizes(shape).1;
-        smaller.filter(|s| size(*s) <= size(span)).find(fits).unwrap_or(Span::Dims(16))
-    });
-    let directions = spans.map(|span| directions(settings.bits, span, shape));
+    let budget = settings.rate.bits() / 8.0 * (2 * channels * tokens) as f64;
+    let spans = spans(settings, shape, budget);
+    let directions = spans.map(|span| directions(settings, span, shape));
     let tables = spans.iter().map(|s| table_bytes(settings, *s, shape)).sum::<usize>() + size_of::<f32>() * channels;
     let superblocks = tokens.div_ceil(LANES * settings.block);
     let words = (budget - tables as f64) / (4 * LANES * superblocks) as f64;
@@ -66,9 +61,26 @@ pub(super) fn room(settings: &SpectralSettings, shape: &CacheShape, tokens: usiz
     Room { spans, directions, words: words as usize, rate, block: settings.block, tables }
 }
 
+/// The channels that are transformed together, of keys and values: no more than leave tables small.
+fn spans(settings: &SpectralSettings, shape: &CacheShape, budget: f64) -> [Span; 2] {
+    if settings.without.klt {
+        // Nothing is transformed: the smallest table of unit vectors.
+        return [Span::Dims(2); 2];
+    }
+    [settings.keys, settings.values].map(|span| {
+        let smaller = [span, Span::Head, Span::Dims(32), Span::Dims(16)].into_iter();
+        let fits = |s: &Span| table_bytes(settings, *s, shape) as f64 <= LARGEST_TABLE * budget / 2.0;
+        let size = |s: Span| s.sizes(shape).0 * s.sizes(shape).1;
+        smaller.filter(|s| size(*s) <= size(span)).find(fits).unwrap_or(Span::Dims(16))
+    })
+}
+
 /// Directions that are worth their place in a table: at low rates the rest would get no bits.
-fn directions(bits: f64, span: Span, shape: &CacheShape) -> usize {
-    let (channels, n) = (shape.kv_heads * shape.head_dim, span.channels(shape));
+fn directions(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
+    let (channels, n, bits) = (shape.kv_heads * shape.head_dim, span.channels(shape), settings.rate.bits());
+    if settings.without.klt {
+        return channels;
+    }
     // Places in small tables cost little.
     let share = if n <= 64 { 0.55 + 0.22 * bits } else { 0.42 + 0.21 * bits }.min(1.0);
     let tiles = channels / n;
@@ -78,7 +90,7 @@ fn directions(bits: f64, span: Span, shape: &CacheShape) -> usize {
 /// Bytes of a [`super::side::Side`].
 fn table_bytes(settings: &SpectralSettings, span: Span, shape: &CacheShape) -> usize {
     let channels = shape.kv_heads * shape.head_dim;
-    let (n, rows) = (span.channels(shape), directions(settings.bits, span, shape));
+    let (n, rows) = (span.channels(shape), directions(settings, span, shape));
     let means = channels * size_of::<f32>() + channels / n * size_of::<u16>();
     let tiles = size_of::<Tiles>() + 2 * size_of::<usize>() + channels * size_of::<u16>();
     let tiles = tiles + (channels / n + 1) * size_of::<usize>();
@@ -92,6 +104,7 @@ pub(crate) fn expected_bytes(
     shares: Option<&Shares>,
     prompt: PromptSize,
 ) -> CacheBytes {
+    let shares = shares.filter(|_| !settings.without.shares);
     let coded = settings.due(prompt.tokens, false);
     let sink = if coded > 0 { settings.sink } else { 0 };
     let tail = room_after(prompt.tokens, prompt.tile).min(prompt.tokens - sink - coded + settings.block);

@@ -1,86 +1,177 @@
-//! The coefficients of a side in the order in which a block's codes stand in its stream.
+//! The coefficients of a side in the order in which a block's codes stand, two of as many bits at a time.
 
-use fourier_kv_kernels::coded::Direction;
+use fourier_kv_kernels::trellis::{Pair, PairLayout};
 
+use super::rates::bits;
 use super::side::Side;
 
 /// Which coefficients follow on one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Tile by tile, harmonic by harmonic: as keys are rebuilt.
+    /// Tile by tile, harmonic by harmonic, two directions at a time: as keys are rebuilt.
     Harmonics,
-    /// Direction by direction: as outputs are summed up.
+    /// Tile by tile, direction by direction, two harmonics at a time: as outputs are summed up.
     Directions,
 }
 
-/// Coefficients that have bits.
-#[derive(Clone, Debug)]
+/// Two coefficients of a tile that have as many bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Both {
+    pub(super) bits: u8,
+    pub(super) tile: usize,
+    /// Directions and harmonics; the second coefficient is not there if its direction is not kept.
+    pub(super) rows: [usize; 2],
+    pub(super) harmonics: [usize; 2],
+    /// 0 where there is no coefficient.
+    pub(super) sizes: [f32; 2],
+}
+
+/// Bits of a side's words that may be left over: its trellis bits and its rests begin words of their own.
+pub(super) const LAST_BITS: usize = 66;
+
+/// The codes of all pairs of a side, in order.
+pub(super) fn for_pair_codes(side: &Side, order: Order, mut each: impl FnMut([u8; 2])) {
+    for tile in 0..side.tiles.count() {
+        for_tile(side, order, tile, |codes, _, _| each(codes));
+    }
+}
+
+/// All pairs of a side that have bits, in order.
+pub(super) fn for_pairs(side: &Side, order: Order, mut each: impl FnMut(Both)) {
+    let tables = side.tables();
+    for tile in 0..side.tiles.count() {
+        for_tile(side, order, tile, |codes, rows, harmonics| {
+            let bits = tables.bits[usize::from(pair_code(codes))];
+            if bits > 0 {
+                each(Both { bits, tile, rows, harmonics, sizes: codes.map(|c| tables.sizes[usize::from(c)]) });
+            }
+        });
+    }
+}
+
+/// The codes, directions and harmonics of a tile's pairs.
+#[inline]
+fn for_tile(side: &Side, order: Order, tile: usize, mut each: impl FnMut([u8; 2], [usize; 2], [usize; 2])) {
+    let (block, kept, codes) = (side.block(), side.kept(tile), side.codes(tile));
+    match order {
+        Order::Harmonics => {
+            for f in 0..block {
+                for row in (0..kept).step_by(2) {
+                    let second = if row + 1 < kept { codes[(row + 1) * block + f] } else { 0 };
+                    each([codes[row * block + f], second], [row, row + 1], [f, f]);
+                }
+            }
+        }
+        Order::Directions => {
+            for row in 0..kept {
+                for f in (0..block).step_by(2) {
+                    each([codes[row * block + f], codes[row * block + f + 1]], [row, row], [f, f + 1]);
+                }
+            }
+        }
+    }
+}
+
+/// What the codes of sizes mean to a side.
+#[derive(Debug)]
+pub(super) struct CodeTables {
+    pub(super) sizes: [f32; 256],
+    pub(super) bits: [u8; 256],
+}
+
+impl CodeTables {
+    pub(super) fn new(side: &Side) -> Self {
+        let (sizes, _) = side.sizes();
+        CodeTables {
+            sizes: std::array::from_fn(|code| sizes.size(code as u8)),
+            bits: std::array::from_fn(|code| bits(side.thresholds(), code as u8)),
+        }
+    }
+}
+
+/// The code of the root mean square of two sizes, in whole steps of a sixteenth of an octave below the larger.
+pub(super) fn pair_code(codes: [u8; 2]) -> u8 {
+    /// By how much larger one is than the other, `8 (1 - log2(1 + 2^(-d / 8)))` to the nearest; 8 from 36 on.
+    const BELOW: [u8; 36] =
+        [0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
+    let [less, more] = [codes[0].min(codes[1]), codes[0].max(codes[1])];
+    more.saturating_sub(BELOW.get(usize::from(more - less)).copied().unwrap_or(8))
+}
+
+/// Pairs as numbers for coding, and for rebuilding everything.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
-    /// Bits of each, 1 to 8.
+    /// Bits of each coefficient, 1 to 8; two of a pair follow one another.
     pub(super) bits: Vec<u8>,
-    /// Its size.
+    /// Its size; 0 for one that is not there.
     pub(super) sizes: Vec<f32>,
-    /// Its place among the dense coefficients of all tiles: `[B][R]` a tile.
+    /// Its place among the dense coefficients of all tiles, `[B][R]` a tile; `ABSENT` for one that is not there.
     pub(super) places: Vec<u32>,
+    /// How each pair is read.
+    pub(super) pairs: Vec<Pair>,
     /// Dense coefficients of all tiles.
     pub(super) dense: usize,
     /// `[tiles][B]`: directions that have a coefficient at a harmonic, ascending.
     pub(super) present: Vec<Vec<Vec<u16>>>,
-    /// `[tiles]`: coefficients of a tile.
-    pub(super) counts: Vec<usize>,
-    /// `[tiles]`: the same coefficients direction by direction.
-    pub(super) directions: Vec<Vec<Direction>>,
+    /// Words of trellis bits and of rests.
+    pub(super) words: [usize; 2],
+    /// What pairs' sizes are relative to.
+    pub(super) largest: f32,
 }
+
+/// No place.
+pub(super) const ABSENT: u32 = u32::MAX;
 
 impl Stream {
     /// The stream of a side.
     pub(super) fn new(side: &Side, order: Order) -> Self {
         let (block, tiles) = (side.block(), side.tiles.count());
-        let mut stream = Stream {
-            bits: Vec::new(),
-            sizes: Vec::new(),
-            places: Vec::new(),
-            dense: 0,
-            present: vec![vec![Vec::new(); block]; tiles],
-            counts: vec![0; tiles],
-            directions: vec![Vec::new(); tiles],
-        };
-        for tile in 0..tiles {
-            let rows = side.kept(tile);
-            match order {
-                Order::Harmonics => (0..block).for_each(|f| (0..rows).for_each(|row| stream.push(side, tile, row, f))),
-                Order::Directions => (0..rows).for_each(|row| (0..block).for_each(|f| stream.push(side, tile, row, f))),
+        let largest = side.sizes().0.largest;
+        let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
+        let mut first = vec![0; tiles + 1];
+        (0..tiles).for_each(|tile| first[tile + 1] = first[tile] + side.kept(tile) * block);
+        let mut stream =
+            Stream { dense: first[tiles], present: vec![vec![Vec::new(); block]; tiles], largest, ..Stream::default() };
+        let mut layout = PairLayout::default();
+        for_pairs(side, order, |both| {
+            let kept = side.kept(both.tile);
+            stream.pairs.push(layout.push(both.bits, both.sizes.map(|size| size * relative), 0));
+            for i in 0..2 {
+                let (row, f) = (both.rows[i], both.harmonics[i]);
+                let is_there = row < kept;
+                stream.bits.push(both.bits);
+                stream.sizes.push(both.sizes[i]);
+                stream.places.push(if is_there { (first[both.tile] + f * kept + row) as u32 } else { ABSENT });
+                if is_there {
+                    stream.present[both.tile][f].push(row as u16);
+                }
             }
-            stream.dense += rows * block;
-        }
+        });
+        stream.words = layout.words();
         stream
     }
 
-    fn push(&mut self, side: &Side, tile: usize, row: usize, f: usize) {
-        let (bits, size) = side.coefficient(tile, row, f);
-        if bits > 0 {
-            self.bits.push(bits);
-            self.sizes.push(size);
-            self.places.push((self.dense + f * side.kept(tile) + row) as u32);
-            self.present[tile][f].push(row as u16);
-            self.counts[tile] += 1;
-            let directions = &mut self.directions[tile];
-            match directions.last_mut() {
-                Some(last) if usize::from(last.row) == row => last.harmonics.push(f as u8),
-                _ => directions.push(Direction { row: row as u16, harmonics: vec![f as u8] }),
-            }
-        }
-    }
-
-    /// Where the coefficients stand, tile by tile and harmonic by harmonic.
+    /// Where the coefficients that are there stand, tile by tile and harmonic by harmonic.
     pub(super) fn by_harmonics(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.places.len() as u32).collect();
+        let mut order: Vec<u32> =
+            (0..self.places.len() as u32).filter(|&i| self.places[i as usize] != ABSENT).collect();
         order.sort_unstable_by_key(|&i| self.places[i as usize]);
         order
     }
+}
 
-    /// Words of 32 bits of one block's codes.
-    pub(super) fn words(&self) -> usize {
-        self.bits.iter().map(|&k| usize::from(k)).sum::<usize>().div_ceil(32)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spectral::rates::Sizes;
+
+    #[test]
+    fn pairs_have_the_code_of_their_root_mean_square() {
+        let sizes = Sizes { largest: 5.0 };
+        for (a, b) in (0..=255u8).flat_map(|a| (0..=255u8).map(move |b| (a, b))).filter(|(a, b)| a.min(b) > &8) {
+            let mean = ((sizes.size(a).powi(2) + sizes.size(b).powi(2)) / 2.0).sqrt();
+            let (found, exact) = (pair_code([a, b]), 255.0 + 16.0 * (mean / 5.0).log2());
+            assert!((f32::from(found) - exact).abs() <= 0.5 + 1e-3, "{a} {b}: {found} {exact}");
+        }
     }
 }

@@ -38,12 +38,13 @@ impl QueryEnergy {
     }
 
     /// `[G D]`: what keys are multiplied with so that an error, squared, is that of a score. Rotary pairs have one weight:
-    /// it does not matter whether it is applied before RoPE or after.
-    pub(super) fn key_weights(&self, shape: &CacheShape) -> Vec<f32> {
+    /// it does not matter whether it is applied before RoPE or after. If `all_alike`, all have the root of the mean square.
+    pub(super) fn key_weights(&self, shape: &CacheShape, all_alike: bool) -> Vec<f32> {
         let half = shape.head_dim / 2;
         // Two dims a pair, and scores are divided by the root of `D`.
         let count = self.tokens.max(1) as f64 * (2 * shape.group() * shape.head_dim) as f64;
         let roots: Vec<f64> = self.sums.iter().map(|sum| (sum / count).sqrt()).collect();
+        let roots = if all_alike { vec![mean_root(&roots); roots.len()] } else { roots };
         let largest = roots.iter().copied().filter(|x| x.is_finite()).fold(0.0, f64::max);
         let weight = |root: f64| match largest > 0.0 {
             true => root.max(largest * LEAST_WEIGHT).min(largest) as f32,
@@ -67,6 +68,11 @@ impl QueryEnergy {
     pub(super) fn bytes(&self) -> usize {
         crate::bytes::held(&self.sums)
     }
+}
+
+/// The root of the mean square.
+fn mean_root(roots: &[f64]) -> f64 {
+    (roots.iter().map(|root| root * root).sum::<f64>() / roots.len().max(1) as f64).sqrt()
 }
 
 /// Writes key rows of one head, `[n][D]`, into weighted rows, `[n][C]`, in the order of channels.

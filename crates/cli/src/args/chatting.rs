@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SessionArgs};
+use super::options::{CacheArgs, DeviceArgs, GenerationArgs, MemoryArgs, ModelArgs, SessionArgs};
 
 /// `fourier-kv chat`.
 #[derive(Debug, Args)]
@@ -24,6 +24,10 @@ pub(crate) struct ChatArgs {
     /// How the past is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// How much memory the past may take.
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 
     /// Sessions on disk.
     #[command(flatten)]

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use chatting::ChatArgs;
 pub(crate) use measuring::BenchArgs;
-pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, SessionArgs, SourceArgs};
+pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, MemoryArgs, SessionArgs, SourceArgs};
 pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
 

@@ -35,7 +35,7 @@ pub(crate) struct CacheArgs {
     ///
     /// `exact` keeps every token as it is (`exact:bf16`, `exact:f16`, `exact:f32`). `spectral` keeps
     /// the first tokens and the last ones, and all others in as many bits a number as asked for, such
-    /// as `spectral:2` or `spectral:bits=1,window=256`. `fourier` keeps of those between a short
+    /// as `spectral:2`, which is what it does by itself, or `spectral:bits=1,window=256`. `fourier` keeps of those between a short
     /// spectrum along time, of the head dims that allow it; its settings are band, harmonics, sink, window, capacity, least-middle, rank, ratio, exact and
     /// coefficients, for example `fourier:window=256,harmonics=128`. Others to compare with: `int8`,
     /// `int4`, `int3`, `int2`, `q8_0`, `q4_0`, `lowrank`, `streaming`, `snapkv`, `pyramidkv`.
@@ -47,6 +47,18 @@ pub(crate) struct CacheArgs {
     pub(crate) plan: Option<PathBuf>,
 }
 
+/// How much memory the past may take.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct MemoryArgs {
+    /// Bytes that the past may hold, such as 64MB or 1GiB: `spectral` takes the most bits that fit
+    ///
+    /// For `--cache spectral`, which is also called `spectral:auto`, and whatever settings it has besides bits.
+    /// Everything that the cache holds is counted, up to the answer's last token.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) cache_memory: Option<String>,
+}
+
 /// Sessions on disk.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Session")]
@@ -54,7 +66,7 @@ pub(crate) struct SessionArgs {
     /// Go on with the session that --save-session wrote; its cache comes with it
     ///
     /// Files and prompt are then a further turn of its conversation, and nothing of what was said before is read again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cache", "plan", "system"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cache", "plan", "cache_memory", "system"])]
     pub(crate) session: Option<PathBuf>,
 
     /// Write the session to a file after the answer; one that is there is replaced

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{CacheArgs, DeviceArgs, GenerationArgs, ModelArgs, SessionArgs, SourceArgs};
+use super::options::{CacheArgs, DeviceArgs, GenerationArgs, MemoryArgs, ModelArgs, SessionArgs, SourceArgs};
 
 /// `fourier-kv pull`.
 #[derive(Debug, Args)]
@@ -54,6 +54,10 @@ pub(crate) struct RunArgs {
     /// How the past is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// How much memory the past may take.
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 
     /// Sessions on disk.
     #[command(flatten)]
@@ -152,6 +156,10 @@ pub(crate) struct EvalArgs {
     /// Plan file that `fourier-kv calibrate` made, for the caches of its kind
     #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub(crate) plan: Option<PathBuf>,
+
+    /// Bytes that a compressed context may hold, such as 8MB: `spectral` takes the most bits that fit
+    #[arg(long, value_name = "SIZE", help_heading = "Comparison")]
+    pub(crate) cache_memory: Option<String>,
 
     /// How many times smaller caches are to be whose size can be chosen, such as 2,4,8
     #[arg(long, value_name = "RATIOS", value_delimiter = ',', help_heading = "Comparison")]

@@ -46,7 +46,11 @@ pub(crate) fn chat(args: &ChatArgs, session: &Session) -> Result<Ending, Failure
     let engine = loading::engine(&pulled.path, request.machine)?;
     let mut sequence = match &request.session.open {
         Some(path) => engine.unpark(path)?,
-        None => engine.session(&request.cache.kind, plan)?,
+        None => {
+            let context = engine.model().config().context_length;
+            let kind = loading::cache(&engine, &request.cache, plan.as_ref(), (0, context))?;
+            engine.session(&kind, plan)?
+        }
     };
     let mut lines = BufReader::new(Input::new(&session.cancel)).lines();
     let mut conversation = Conversation::default();

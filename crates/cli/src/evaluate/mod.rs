@@ -125,6 +125,9 @@ fn settings(request: &EvalRequest, engine: &Engine) -> serde_json::Value {
         "continuation": o.continuation,
         "seed": o.seed,
     });
+    if let Some(memory) = request.memory {
+        settings["cache_memory"] = json!(memory);
+    }
     if let Some(plan) = request.methods.iter().find_map(|method| method.plan.as_deref()) {
         settings["plan"] =
             json!({ "kind": plan.kind(), "text": plan.origin.text_sha256, "tokens": plan.origin.tokens });

@@ -145,7 +145,20 @@ fn cache(error: &CacheError) -> Option<String> {
     match error {
         CacheError::Settings(error) => Some(settings(error)),
         CacheError::Plan(error) => Some(plan(error)),
+        CacheError::Budget { least, .. } => Some(format!(
+            "give at least --cache-memory {}, a shorter text or a smaller --max-tokens, or keep fewer of the last tokens \
+             exact, for example with --cache spectral:auto,window=256",
+            typed(*least)
+        )),
         _ => None,
+    }
+}
+
+/// A size that can be typed, and is no less: in tenths of a megabyte, or bytes where those are fewer.
+fn typed(bytes: usize) -> String {
+    match bytes.div_ceil(100_000) {
+        0..10 => format!("{bytes}B"),
+        tenths => format!("{}.{}MB", tenths / 10, tenths % 10),
     }
 }
 

@@ -32,12 +32,16 @@ impl ChatRequest {
             let without = "with --session, whose conversation has begun";
             return Err(RequestError::NoEffect { option: "--system", without });
         }
+        if args.generation.past_context && args.memory.cache_memory.is_some() {
+            let without = "with --past-context: a conversation without an end fits into no memory";
+            return Err(RequestError::NoEffect { option: "--cache-memory", without });
+        }
         Ok(Self {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
             texts: args.file.iter().map(|path| read_text(path)).collect::<Result<_, _>>()?,
             system: args.system.clone(),
-            cache: CacheRequest::new(&args.cache)?,
+            cache: CacheRequest::within(&args.cache, &args.memory)?,
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
             machine: Machine::of_cpu(&args.device)?,

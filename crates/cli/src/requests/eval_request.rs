@@ -6,7 +6,7 @@ use fourier_kv_eval::runner::{Method, When, methods};
 use fourier_kv_eval::suite::SuiteOptions;
 
 use super::inspect_request::tokens;
-use super::run_request::existing_file;
+use super::run_request::{cache_memory, existing_file};
 use super::{Machine, RequestError};
 use crate::args::{Compress, EvalArgs, SourceArgs};
 
@@ -21,6 +21,8 @@ pub(crate) struct EvalRequest {
     pub(crate) sources: SourceArgs,
     /// What is compared.
     pub(crate) methods: Vec<Method>,
+    /// Bytes of a context, for those of them whose rate is free.
+    pub(crate) memory: Option<usize>,
     /// A plan for some of them, which is there.
     pub(crate) plan: Option<PathBuf>,
     /// When caches compress.
@@ -47,11 +49,15 @@ impl EvalRequest {
             }
         }
         let typed: Vec<String> = args.tasks.iter().flat_map(|t| t.split(',')).map(|t| t.trim().to_owned()).collect();
+        let mut methods = methods::parse(&args.cache, &ratios(&args.ratio)?)?;
+        let memory = cache_memory(args.cache_memory.as_deref(), methods.iter().map(|method| &method.kind))?;
+        methods.iter_mut().filter(|method| method.kind.is_free()).for_each(|method| method.memory = memory);
         Ok(Self {
             tasks: typed.into_iter().filter(|task| !task.is_empty()).collect(),
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
-            methods: methods::parse(&args.cache, &ratios(&args.ratio)?)?,
+            methods,
+            memory,
             plan: args.plan.clone(),
             when: match args.compress {
                 Compress::AfterContext => When::AfterContext,
@@ -118,6 +124,14 @@ mod tests {
         let names: Vec<&str> = request.methods.iter().map(|m| m.name.as_str()).collect();
         assert_eq!(names, ["exact", "snapkv:ratio=2", "snapkv:ratio=8", "int4"]);
         assert_eq!((request.suite.lengths, request.when), (vec![4096, 500], When::AfterPrompt));
+    }
+
+    #[test]
+    fn memory_is_for_methods_whose_rate_is_free() {
+        let request = read("ppl --cache int4,spectral:2,spectral:auto --cache-memory 8MB").unwrap();
+        assert_eq!(request.methods.iter().map(|m| m.memory).collect::<Vec<_>>(), [None, None, Some(8_000_000)]);
+        let refused = read("ppl --cache int4,spectral:2 --cache-memory 8MB");
+        assert!(matches!(refused, Err(RequestError::NoEffect { option: "--cache-memory", .. })));
     }
 
     #[test]

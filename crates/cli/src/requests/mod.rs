@@ -12,6 +12,7 @@ mod prompt;
 mod pull_request;
 mod run_request;
 mod serve_request;
+mod size;
 mod text;
 
 pub(crate) use {
@@ -25,7 +26,7 @@ pub(crate) use {
     inspect_request::InspectRequest,
     prompt::Prompt,
     pull_request::PullRequest,
-    run_request::RunRequest,
+    run_request::{CacheRequest, RunRequest},
     serve_request::ServeRequest,
     text::read_text,
 };

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use fourier_kv_engine::cache::CacheKind;
 
 use super::calibrate_request::check_output;
+use super::size::bytes;
 use super::{Generation, Machine, Prompt, RequestError};
-use crate::args::{CacheArgs, RunArgs, SessionArgs, SourceArgs};
+use crate::args::{CacheArgs, MemoryArgs, RunArgs, SessionArgs, SourceArgs};
 
 /// How the past is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,15 +16,24 @@ pub(crate) struct CacheRequest {
     pub(crate) kind: CacheKind,
     /// Plan file, which is there.
     pub(crate) plan: Option<PathBuf>,
+    /// Bytes that it may hold, if the kind is one whose size they choose.
+    pub(crate) memory: Option<usize>,
 }
 
 impl CacheRequest {
+    /// With a budget of memory, if one was given.
+    pub(super) fn within(args: &CacheArgs, memory: &MemoryArgs) -> Result<Self, RequestError> {
+        let request = Self::new(args)?;
+        let memory = cache_memory(memory.cache_memory.as_deref(), [&request.kind])?;
+        Ok(Self { memory, ..request })
+    }
+
     pub(super) fn new(args: &CacheArgs) -> Result<Self, RequestError> {
         let kind = cache_kind(&args.cache)?;
         if let Some(plan) = &args.plan {
             check_plan(&kind, plan)?;
         }
-        Ok(Self { kind, plan: args.plan.clone() })
+        Ok(Self { kind, plan: args.plan.clone(), memory: None })
     }
 }
 
@@ -33,6 +43,19 @@ fn check_plan(kind: &CacheKind, plan: &std::path::Path) -> Result<(), RequestErr
         return Err(RequestError::NoEffect { option: "--plan", without });
     }
     existing_file("--plan", plan)
+}
+
+/// The bytes of `--cache-memory`, which are for the rate of one of `kinds` at least.
+pub(super) fn cache_memory<'a>(
+    text: Option<&str>,
+    kinds: impl IntoIterator<Item = &'a CacheKind>,
+) -> Result<Option<usize>, RequestError> {
+    const OPTION: &str = "--cache-memory";
+    let memory = text.map(|text| bytes(OPTION, text)).transpose()?;
+    match memory.is_some() && !kinds.into_iter().any(CacheKind::is_free) {
+        true => Err(RequestError::NoEffect { option: OPTION, without: "without --cache spectral, its bits left out" }),
+        false => Ok(memory),
+    }
 }
 
 /// The text of `--cache`.
@@ -101,7 +124,7 @@ impl RunRequest {
             prompt: Prompt::new(&args.file, &args.prompt)?,
             system: args.system.clone(),
             chat_template: !args.raw,
-            cache: CacheRequest::new(&args.cache)?,
+            cache: CacheRequest::within(&args.cache, &args.memory)?,
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
             machine: Machine::new(&args.device)?,
@@ -152,6 +175,18 @@ mod tests {
         assert_eq!(request.prompt.question, "What now?");
         assert_eq!(request.cache.kind, "fourier:window=64".parse().unwrap());
         assert!(request.chat_template);
+    }
+
+    #[test]
+    fn memory_is_for_a_rate_that_is_free() {
+        for words in ["--cache-memory 64MB why", "--cache spectral:auto,window=9 --cache-memory 64MB why"] {
+            assert_eq!(read(words).unwrap().cache.memory, Some(64_000_000), "{words}");
+        }
+        for cache in ["exact", "spectral:2", "spectral:bits=1,window=9", "int4"] {
+            let words = format!("--cache {cache} --cache-memory 64MB why");
+            assert!(matches!(read(&words), Err(RequestError::NoEffect { option: "--cache-memory", .. })), "{words}");
+        }
+        assert!(matches!(read("--cache-memory lots why"), Err(RequestError::OutOfRange { .. })));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod answer;
 mod report;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fourier_kv_engine::cache::plan::Plan;
@@ -30,17 +31,16 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
     let computer = Computer::new(&engine, request.machine, session)?;
-    let mut place = match &request.session.open {
-        Some(path) => Place::Cpu(Box::new(engine.unpark(path)?)),
-        None => computer.begin(&request.cache.kind, plan)?,
+    let (mut place, prompt) = match &request.session.open {
+        Some(path) => further_turn(&engine, &request, text, path)?,
+        None => {
+            let prompt = prompt_tokens(&engine, &request, text)?;
+            let sizes = (prompt.len(), most_answered(&engine, &request.generation, prompt.len()));
+            let kind = loading::cache(&engine, &request.cache, plan.as_ref(), sizes)?;
+            (computer.begin(&kind, plan)?, prompt)
+        }
     };
-    let before = place.predictor().count();
-    let prompt = match before {
-        0 => prompt_tokens(&engine, &request, text)?,
-        _ if request.chat_template => engine.further_prompt(&text)?,
-        _ => engine.further_text(&text)?,
-    };
-    let whole = before + prompt.len();
+    let whole = place.predictor().count() + prompt.len();
     let options = options(&request.generation);
     let answer = answer(&engine, place.predictor(), &prompt, &options, session)?;
     let run =
@@ -52,6 +52,30 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let report = Report::new(&run, &place, &answer, saved);
     report.show(session.output).map_err(Failure::Output)?;
     Ok(report.ending())
+}
+
+/// The session that a file holds, and the tokens of its next turn.
+fn further_turn<'e>(
+    engine: &'e Engine,
+    request: &RunRequest,
+    text: String,
+    path: &Path,
+) -> Result<(Place<'e>, Vec<u32>), Failure> {
+    let sequence = engine.unpark(path)?;
+    let prompt = match sequence.tokens() {
+        [] => prompt_tokens(engine, request, text)?,
+        _ if request.chat_template => engine.further_prompt(&text)?,
+        _ => engine.further_text(&text)?,
+    };
+    Ok((Place::Cpu(Box::new(sequence)), prompt))
+}
+
+/// Tokens that an answer may have.
+fn most_answered(engine: &Engine, generation: &Choosing, prompt: usize) -> usize {
+    match generation.past_context {
+        true => generation.max_tokens,
+        false => generation.max_tokens.min(engine.model().config().context_length.saturating_sub(prompt)),
+    }
 }
 
 /// Computes with the answer's last token, which was only chosen. `before` is the length of the sequence before it.

@@ -183,7 +183,11 @@ impl CacheReport {
         let by_kind = held.bytes;
         let exact_bytes = run.engine.model().cache_shape().exact_bytes(held.tokens, EXACT_WIDTH);
         CacheReport {
-            remark: held.kind.parse().ok().and_then(|kind| uncompressed(&kind, by_kind)),
+            remark: held
+                .kind
+                .parse()
+                .ok()
+                .and_then(|kind| chosen(&kind, run.request.cache.memory).or_else(|| uncompressed(&kind, by_kind))),
             kind: held.kind.clone(),
             plan: run.request.cache.plan.clone(),
             tokens: held.tokens,
@@ -193,6 +197,12 @@ impl CacheReport {
             ratio: exact_bytes as f64 / by_kind.total().max(1) as f64,
         }
     }
+}
+
+/// The rate that a budget of memory chose.
+fn chosen(kind: &CacheKind, memory: Option<usize>) -> Option<String> {
+    let (CacheKind::Spectral(settings), Some(memory)) = (kind, memory) else { return None };
+    Some(format!("{} bits a number, to fit {}", settings.rate, megabytes(memory as u64)))
 }
 
 /// Why a cache that compresses has not.
@@ -251,6 +261,13 @@ mod tests {
         assert_eq!(rate(0, Duration::from_secs(1)), None);
         assert_eq!(rate(10, Duration::ZERO), None);
         assert_eq!(rate(10, Duration::from_secs(2)), Some(5.0));
+    }
+
+    #[test]
+    fn a_rate_that_was_chosen_is_told() {
+        let kind: CacheKind = "spectral:2.375,window=9".parse().unwrap();
+        assert_eq!(chosen(&kind, Some(40_000_000)).unwrap(), "2.375 bits a number, to fit 40.0 MB");
+        assert_eq!(chosen(&kind, None), None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use fourier_kv_engine::cache::plan::Plan;
-use fourier_kv_engine::cache::{CacheKind, SettingsError};
+use fourier_kv_engine::cache::{ByteBudget, CacheContext, CacheError, CacheKind, KvCache, PromptSize, SettingsError};
+use fourier_kv_engine::model::decoder::TILE;
 
 /// A cache with its settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,21 @@ pub struct Method {
     pub budget: Option<f64>,
     /// A plan that it is built with.
     pub plan: Option<Arc<Plan>>,
+    /// Bytes that a compressed context may hold, if they choose its rate ([`CacheKind::is_free`]).
+    pub memory: Option<usize>,
+}
+
+impl Method {
+    /// An empty cache for a context of `tokens`.
+    ///
+    /// # Errors
+    /// If the plan does not fit, or the context does not fit into the memory.
+    pub(super) fn build(&self, context: &CacheContext, tokens: usize) -> Result<Box<dyn KvCache>, CacheError> {
+        let prompt = PromptSize { tokens, tile: TILE };
+        let budget = self.memory.map(|bytes| ByteBudget { bytes, prompt, more: 0 });
+        let sized = budget.map(|budget| self.kind.within(&budget, &context.shape, self.plan.as_ref())).transpose()?;
+        sized.as_ref().unwrap_or(&self.kind).build(context, self.plan.clone())
+    }
 }
 
 /// Reads `exact,fourier:band=base,harmonics=64,int4`: a piece that holds a setting and no kind belongs to the one before
@@ -29,7 +45,7 @@ pub fn parse(text: &str, ratios: &[f64]) -> Result<Vec<Method>, SettingsError> {
         let kind: CacheKind = name.parse()?;
         let sized: Vec<Method> = ratios.iter().filter_map(|&ratio| sized(&name, &kind, ratio)).collect();
         match sized.is_empty() {
-            true => methods.push(Method { name, kind, budget: None, plan: None }),
+            true => methods.push(Method { name, kind, budget: None, plan: None, memory: None }),
             false => methods.extend(sized),
         }
     }
@@ -46,7 +62,13 @@ pub fn parse(text: &str, ratios: &[f64]) -> Result<Vec<Method>, SettingsError> {
 fn sized(name: &str, kind: &CacheKind, ratio: f64) -> Option<Method> {
     let kind = kind.with_ratio(ratio).filter(|_| !name.contains("ratio=") && !name.contains("tokens="))?;
     let separator = if name.contains(':') { ',' } else { ':' };
-    Some(Method { name: format!("{name}{separator}ratio={ratio}"), kind, budget: Some(ratio), plan: None })
+    Some(Method {
+        name: format!("{name}{separator}ratio={ratio}"),
+        kind,
+        budget: Some(ratio),
+        plan: None,
+        memory: None,
+    })
 }
 
 fn pieces(text: &str) -> Vec<String> {

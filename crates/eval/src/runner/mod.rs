@@ -70,5 +70,5 @@ fn exact() -> CacheKind {
 
 /// Exact attention as a method.
 pub fn exact_method() -> Method {
-    Method { name: EXACT.to_owned(), kind: exact(), budget: None, plan: None }
+    Method { name: EXACT.to_owned(), kind: exact(), budget: None, plan: None, memory: None }
 }

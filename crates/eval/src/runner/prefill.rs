@@ -35,7 +35,7 @@ pub fn prefill<'e>(
     if tokens.len() > limit {
         return Err(EngineError::PromptTooLong { tokens: tokens.len(), context: limit }.into());
     }
-    let build = |method: &Method| method.kind.build(context, method.plan.clone());
+    let build = |method: &Method| method.build(context, tokens.len());
     let caches = methods.iter().map(build).collect::<Result<Vec<Box<dyn KvCache>>, _>>()?;
     let others: CacheList = Arc::new(Mutex::new(caches));
     let exact = super::exact().build(context, None)?;

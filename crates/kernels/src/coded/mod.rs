@@ -8,16 +8,21 @@
 //!   **directions**, at right angles up to rounding; a block's **coefficient** `(r, f)` is the part of direction `r` along
 //!   the tile's channels and of harmonic `f` (of an orthonormal DCT-II) along the block's tokens.
 //! - A vector of coefficients is `[16]` with one block a lane.
-//! - Attention of one token never writes keys or values: scores come from channels that stay in a core's first cache, a
-//!   tile at a time; outputs are summed up as coefficients, with the harmonics of the weights, and turned back once.
+//! - Attention of one token never writes keys or values: scores come from channels that stay in a core's first caches, a
+//!   tile of one or two superblocks at a time; outputs are summed up as coefficients, with the harmonics of the weights,
+//!   and turned back once. Coefficients, and what they are multiplied with first, are integers of 16 bits.
 
+mod keys;
 mod outputs;
 mod rebuild;
 mod scores;
+mod scratch;
 
-pub use outputs::{Direction, Weights, add_outputs};
+pub use keys::{KeyTile, RUN, TWO, key_channels, padded};
+pub use outputs::{Direction, TOGETHER, ValueTile, WeightSpectra, add_outputs, weight_spectra};
 pub use rebuild::{Tile, rebuild};
 pub use scores::{Segment, add_scores, exponentials, largest, queries_of_lanes};
+pub use scratch::{CodedScratch, SideTables};
 
 use crate::simd::WIDTH;
 

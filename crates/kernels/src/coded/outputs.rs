@@ -1,59 +1,156 @@
-//! Outputs as coefficients: values are never rebuilt.
+//! Outputs as coefficients, of one token: values are never rebuilt.
 
 use crate::isa::{Isa, Operation};
-use crate::simd::{Lanes, Simd, WIDTH};
+use crate::simd::{Aligned, Lanes, Simd, WIDTH};
+use crate::trellis::{Pair, PairLevels, PairReader, PairWords};
 
-/// Query heads whose sums are held at once.
-const MOST_HEADS: usize = 6;
+/// Harmonics of a block at most.
+const MOST_HARMONICS: usize = 64;
+/// Superblocks whose outputs are summed up together.
+pub const TOGETHER: usize = 4;
 
-/// A direction's coefficients in a stream that goes direction by direction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A direction of a tile of values and its coefficients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction {
     /// Its number in its tile.
     pub row: u16,
-    /// The harmonics that it has coefficients at, in the stream's order.
-    pub harmonics: Vec<u8>,
+    /// Its pairs, of two neighbouring harmonics each.
+    pub pairs: u16,
 }
 
-/// Attention weights of one token's query heads over a superblock.
+/// The codes of a tile of values.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a> {
-    /// `[H][B][16]`.
-    pub weights: &'a [[f32; WIDTH]],
-    /// Orthonormal DCT-II, `[B harmonics][B tokens]`.
-    pub cosines: &'a [f32],
-    /// Tokens a block.
-    pub block: usize,
+pub struct ValueTile<'a> {
+    /// All pairs of the side, direction by direction, tile by tile: two neighbouring harmonics of a direction. A pair's
+    /// `place` is the first's number over two.
+    pub pairs: &'a [Pair],
+    /// The first pair of the tile.
+    pub first: usize,
+    /// Directions that have pairs.
+    pub directions: &'a [Direction],
+    /// What a pair's values are in.
+    pub step: f32,
+}
+
+/// Spectra of attention weights as integers.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightSpectra<'a> {
+    /// `[4][B/2][H][16]`: two neighbouring harmonics in the halves of an integer.
+    pub spectra: &'a [[i32; WIDTH]],
+    /// `[H]`: what the integers are in.
+    pub steps: &'a [f32],
+    /// The heads that are meant, of all `H`.
+    pub heads: (usize, usize),
+}
+
+/// Spectra of weights, `[H][4][B][16]`, which they replace, as integers, `[4][B/2][H][16]`, and what those are in, `[H]`: fractions of the largest,
+/// so large that sums of products with values' integers do not overflow. `cosines` are an orthonormal DCT-II,
+/// `[B harmonics][B tokens]`.
+///
+/// `B / 2` products a weight.
+///
+/// # Panics
+/// If lengths do not fit.
+pub fn weight_spectra(
+    isa: Isa,
+    weights: &mut [[f32; WIDTH]],
+    cosines: &[f32],
+    spectra: &mut [[i32; WIDTH]],
+    steps: &mut [f32],
+) {
+    let block = cosines.len().isqrt();
+    assert!(block.is_multiple_of(2) && block <= MOST_HARMONICS, "an even number of tokens a block, at most 64");
+    assert!(
+        2 * spectra.len() == weights.len() && weights.len().is_multiple_of(steps.len() * block),
+        "weights of heads"
+    );
+    isa.run(Spectra { weights, cosines, spectra, steps });
+}
+
+struct Spectra<'a> {
+    weights: &'a mut [[f32; WIDTH]],
+    cosines: &'a [f32],
+    spectra: &'a mut [[i32; WIDTH]],
+    steps: &'a mut [f32],
+}
+
+impl Operation for Spectra<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Spectra { weights, cosines, spectra, steps } = self;
+        let (block, a_head) = (cosines.len().isqrt(), weights.len() / steps.len());
+        // A sum of products of every harmonic of all superblocks stays below 2^31.
+        let most = (1 << 16) / (TOGETHER * block) as i32 - 1;
+        let heads = steps.len();
+        for (head, (weights, step)) in weights.chunks_exact_mut(a_head).zip(steps).enumerate() {
+            let mut largest = V::Floats::splat(0.0);
+            for weights in weights.chunks_exact_mut(block) {
+                largest = to_harmonics::<V>(cosines, weights).max(largest);
+            }
+            *step = largest.largest() / most as f32;
+            let scale = V::Floats::splat(if *step > 0.0 { 1.0 / *step } else { 0.0 });
+            for (i, pair) in weights.as_chunks::<2>().0.iter().enumerate() {
+                let [first, second] = pair.each_ref().map(|x| V::to_integers(V::Floats::load(x).mul(scale)));
+                let both = V::or(V::and(first, V::integers(0xFFFF)), V::shift_left::<16>(second));
+                V::store_integers(both, &mut spectra[i * heads + head]);
+            }
+        }
+    }
+}
+
+/// Tokens of a block, `[B][16]`, to harmonics, in place; returns the largest sizes. Cosines of even harmonics are the same
+/// from both ends of a block, those of odd ones the other way round: half of the products do.
+#[inline(always)]
+fn to_harmonics<V: Simd>(cosines: &[f32], block: &mut [[f32; WIDTH]]) -> V::Floats {
+    let half = block.len() / 2;
+    let mut folded = [[[0.0; WIDTH]; MOST_HARMONICS / 2]; 2];
+    for t in 0..half {
+        let (x, y) = (V::Floats::load(&block[t]), V::Floats::load(&block[2 * half - 1 - t]));
+        x.add(y).store(&mut folded[0][t]);
+        x.sub(y).store(&mut folded[1][t]);
+    }
+    let mut largest = V::Floats::splat(0.0);
+    for (f, (cosines, to)) in cosines.chunks_exact(2 * half).zip(block).enumerate() {
+        let mut sum = V::Floats::splat(0.0);
+        for (x, &c) in folded[f % 2][..half].iter().zip(cosines) {
+            sum = V::Floats::load(x).mul_add(V::Floats::splat(c), sum);
+        }
+        largest = largest.max(sum).max(V::Floats::splat(0.0).sub(sum));
+        sum.store(to);
+    }
+    largest
 }
 
 /// Adds sums of weighted values, as coefficients of directions, to `out`, `[H][stride]`: the product of a spectrum of
-/// weights with a spectrum of values is that of their tokens. `spectrum`, `[H][B][16]`, is overwritten.
+/// weights with a spectrum of values is that of their tokens.
 ///
-/// `H` products a coefficient, and `H B B` for the spectrum.
+/// `H` products a coefficient.
 ///
 /// # Panics
 /// If lengths do not fit.
 pub fn add_outputs(
     isa: Isa,
-    weights: Weights<'_>,
-    directions: &[Direction],
-    coefficients: &[[f32; WIDTH]],
-    spectrum: &mut [[f32; WIDTH]],
+    tile: ValueTile<'_>,
+    words: [PairWords<'_>; TOGETHER],
+    levels: &PairLevels,
+    weights: WeightSpectra<'_>,
     (out, stride): (&mut [f32], usize),
 ) {
-    let heads = weights.weights.len() / weights.block;
-    assert_eq!(spectrum.len(), weights.weights.len(), "room for a spectrum of {heads} heads");
-    let last = directions.iter().map(|d| usize::from(d.row)).max().unwrap_or(0);
+    let heads = weights.heads.1 - weights.heads.0;
+    let last = tile.directions.iter().map(|d| usize::from(d.row)).max().unwrap_or(0);
     assert!(heads > 0 && last < stride && out.len() > (heads - 1) * stride + last, "outputs of {heads} heads");
-    assert_eq!(coefficients.len(), directions.iter().map(|d| d.harmonics.len()).sum::<usize>(), "coefficients");
-    isa.run(Outputs { weights, directions, coefficients, spectrum, out, stride });
+    assert!(weights.heads.1 <= weights.steps.len(), "steps of {} heads", weights.heads.1);
+    assert!(weights.spectra.len().is_multiple_of(weights.steps.len() * TOGETHER), "spectra of all heads");
+    isa.run_integers(Outputs { tile, words, levels, weights, out, stride });
 }
 
 struct Outputs<'a> {
-    weights: Weights<'a>,
-    directions: &'a [Direction],
-    coefficients: &'a [[f32; WIDTH]],
-    spectrum: &'a mut [[f32; WIDTH]],
+    tile: ValueTile<'a>,
+    words: [PairWords<'a>; TOGETHER],
+    levels: &'a PairLevels,
+    weights: WeightSpectra<'a>,
     out: &'a mut [f32],
     stride: usize,
 }
@@ -63,64 +160,70 @@ impl Operation for Outputs<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Outputs { weights, directions, coefficients, spectrum, out, stride } = self;
-        let Weights { weights, cosines, block } = weights;
-        for (weights, spectrum) in weights.chunks_exact(block).zip(spectrum.chunks_exact_mut(block)) {
-            to_harmonics::<V>(cosines, weights, spectrum);
-        }
-        let heads = weights.len() / block;
-        let mut first = 0;
-        while first < heads {
-            let count = MOST_HEADS.min(heads - first);
-            let (spectrum, out) = (&spectrum[first * block..], &mut out[first * stride..]);
-            match count {
-                1 => some_heads::<V, 1>(directions, coefficients, spectrum, block, out, stride),
-                2 => some_heads::<V, 2>(directions, coefficients, spectrum, block, out, stride),
-                3 => some_heads::<V, 3>(directions, coefficients, spectrum, block, out, stride),
-                4 => some_heads::<V, 4>(directions, coefficients, spectrum, block, out, stride),
-                5 => some_heads::<V, 5>(directions, coefficients, spectrum, block, out, stride),
-                _ => some_heads::<V, MOST_HEADS>(directions, coefficients, spectrum, block, out, stride),
+        let Outputs { tile, words, levels, weights, out, stride } = self;
+        let mut reader = PairReader::<V, TOGETHER>::new(words, levels, tile.first);
+        let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; TOGETHER]);
+        let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
+        let mut next = tile.first;
+        for direction in tile.directions {
+            let pairs = &tile.pairs[next..next + usize::from(direction.pairs)];
+            next += pairs.len();
+            for (i, pair) in pairs.iter().enumerate().take(MOST_HARMONICS / 2) {
+                let all = reader.read(pair);
+                for s in 0..TOGETHER {
+                    V::store_integers(all[s], &mut values.0[s][i]);
+                }
             }
-            first += count;
+            let mut first = 0;
+            while first < heads {
+                let of = Some { pairs, values: &values.0, weights, first: from + first };
+                let (sums, count) = match heads - first {
+                    1 => (of.heads::<V, 1>(), 1),
+                    2 => (of.heads::<V, 2>(), 2),
+                    3 => (of.heads::<V, 3>(), 3),
+                    4 | 5 => (of.heads::<V, 4>(), 4),
+                    6..12 => (of.heads::<V, 6>(), 6),
+                    _ => (of.heads::<V, 12>(), 12),
+                };
+                for (head, sum) in (first..).zip(sums).take(count) {
+                    out[head * stride + usize::from(direction.row)] += sum * (weights.steps[from + head] * tile.step);
+                }
+                first += count;
+            }
         }
     }
 }
 
-#[inline(always)]
-fn to_harmonics<V: Simd>(cosines: &[f32], tokens: &[[f32; WIDTH]], harmonics: &mut [[f32; WIDTH]]) {
-    for (to, cosines) in harmonics.iter_mut().zip(cosines.chunks_exact(tokens.len())) {
-        let mut sum = V::Floats::splat(0.0);
-        for (x, &c) in tokens.iter().zip(cosines) {
-            sum = V::Floats::load(x).mul_add(V::Floats::splat(c), sum);
-        }
-        sum.store(to);
-    }
+/// The pairs of a direction and the heads that meet them.
+struct Some<'a> {
+    pairs: &'a [Pair],
+    values: &'a [[[i32; WIDTH]; MOST_HARMONICS / 2]; TOGETHER],
+    weights: WeightSpectra<'a>,
+    first: usize,
 }
 
-#[inline(always)]
-fn some_heads<V: Simd, const R: usize>(
-    directions: &[Direction],
-    coefficients: &[[f32; WIDTH]],
-    spectrum: &[[f32; WIDTH]],
-    block: usize,
-    out: &mut [f32],
-    stride: usize,
-) {
-    let mut rest = coefficients;
-    for direction in directions {
-        let (own, later) = rest.split_at(direction.harmonics.len());
-        rest = later;
-        let mut sums = [V::Floats::splat(0.0); WIDTH];
-        for (x, &f) in own.iter().zip(&direction.harmonics) {
-            let x = V::Floats::load(x);
-            for r in 0..R {
-                sums[r] = V::Floats::load(&spectrum[r * block + usize::from(f)]).mul_add(x, sums[r]);
+impl Some<'_> {
+    /// Sums of products of `R` heads.
+    #[inline(always)]
+    fn heads<V: Simd, const R: usize>(&self) -> [f32; WIDTH] {
+        let heads = self.weights.steps.len();
+        let a_superblock = self.weights.spectra.len() / TOGETHER;
+        let mut sums = [V::integers(0); R];
+        for (values, spectra) in self.values.iter().zip(self.weights.spectra.chunks_exact(a_superblock)) {
+            for (pair, value) in self.pairs.iter().zip(values) {
+                let at = usize::from(pair.place) * heads + self.first;
+                let spectra: &[[i32; WIDTH]; R] = spectra[at..].first_chunk().expect("heads of a harmonic");
+                for r in 0..R {
+                    sums[r] = V::dot_vectors(sums[r], value, &spectra[r]);
+                }
             }
         }
-        let mut all = [0.0; WIDTH];
-        V::Floats::sums(sums).store(&mut all);
+        let mut all = [V::Floats::splat(0.0); WIDTH];
         for r in 0..R {
-            out[r * stride + usize::from(direction.row)] += all[r];
+            all[r] = V::to_floats(sums[r]);
         }
+        let mut out = [0.0; WIDTH];
+        V::Floats::sums(all).store(&mut out);
+        out
     }
 }

@@ -59,8 +59,8 @@ impl Operation for Rebuild<'_> {
                 }
             }
         }
-        for channel in out.chunks_exact_mut(block) {
-            to_tokens::<V>(tile.cosines, channel);
+        for channel in out.as_chunks_mut::<1>().0.chunks_exact_mut(block) {
+            to_tokens::<V, 1>(tile.cosines, channel, 0);
         }
     }
 }
@@ -86,31 +86,74 @@ fn channels<V: Simd>(
     sums
 }
 
-/// Harmonics of one channel, `[B][16]`, to tokens, in place. Cosines of even harmonics are the same from both ends of a
-/// block, those of odd ones the other way round: half of the products do.
+/// Harmonics of channel `i` of `C`, `[B][C][16]`, to tokens, in place. Cosines of even harmonics are the same from both ends
+/// of a block, those of odd ones the other way round: half of the products do.
 #[inline(always)]
-fn to_tokens<V: Simd>(cosines: &[f32], channel: &mut [[f32; WIDTH]]) {
+pub(super) fn to_tokens<V: Simd, const C: usize>(cosines: &[f32], channels: &mut [[[f32; WIDTH]; C]], i: usize) {
     const MOST: usize = 64;
-    let block = channel.len();
+    let block = channels.len();
     assert!(block <= MOST, "at most {MOST} tokens a block");
     if block == 1 {
         return;
+    }
+    if let (Ok(channels), Some(cosines)) = (<&mut [_; 16]>::try_from(&mut *channels), cosines.first_chunk()) {
+        return sixteen_to_tokens::<V, C>(cosines, channels, i);
     }
     let mut tokens = [[0.0; WIDTH]; MOST];
     for from in (0..block / 2).step_by(RUN) {
         let mut even = [V::Floats::splat(0.0); RUN];
         let mut odd = even;
-        for (pair, cosines) in channel.chunks_exact(2).zip(cosines.chunks_exact(2 * block)) {
-            let (x, y) = (V::Floats::load(&pair[0]), V::Floats::load(&pair[1]));
+        for (pair, cosines) in channels.chunks_exact(2).zip(cosines.chunks_exact(2 * block)) {
+            let (x, y) = (V::Floats::load(&pair[0][i]), V::Floats::load(&pair[1][i]));
             add_all::<V>(x, &run_of(&cosines[from..block]), &mut even);
             add_all::<V>(y, &run_of(&cosines[block + from..]), &mut odd);
         }
-        for i in 0..RUN.min(block / 2 - from) {
-            even[i].add(odd[i]).store(&mut tokens[from + i]);
-            even[i].sub(odd[i]).store(&mut tokens[block - 1 - from - i]);
+        for t in 0..RUN.min(block / 2 - from) {
+            even[t].add(odd[t]).store(&mut tokens[from + t]);
+            even[t].sub(odd[t]).store(&mut tokens[block - 1 - from - t]);
         }
     }
-    channel.copy_from_slice(&tokens[..block]);
+    channels.iter_mut().zip(&tokens).for_each(|(channels, token)| channels[i] = *token);
+}
+
+/// The same of sixteen tokens, where what holds for odd and even harmonics is used again and again: 86 products instead of
+/// 128.
+#[inline(always)]
+fn sixteen_to_tokens<V: Simd, const C: usize>(cosines: &[f32; 256], channels: &mut [[[f32; WIDTH]; C]; 16], i: usize) {
+    // Harmonics whose number is an odd multiple of a step, at half as many tokens as the step before has.
+    let constant = V::Floats::load(&channels[0][i]).mul(V::Floats::splat(cosines[0]));
+    let [more] = products::<V, C, 1, 8>(cosines, channels, i);
+    let two = [constant.add(more), constant.sub(more)];
+    let more = products::<V, C, 2, 4>(cosines, channels, i);
+    let four = [two[0].add(more[0]), two[1].add(more[1]), two[1].sub(more[1]), two[0].sub(more[0])];
+    let more = products::<V, C, 4, 2>(cosines, channels, i);
+    let mut eight = [constant; 8];
+    for t in 0..4 {
+        (eight[t], eight[7 - t]) = (four[t].add(more[t]), four[t].sub(more[t]));
+    }
+    let more = products::<V, C, 8, 1>(cosines, channels, i);
+    for t in 0..8 {
+        eight[t].add(more[t]).store(&mut channels[t][i]);
+        eight[t].sub(more[t]).store(&mut channels[15 - t][i]);
+    }
+}
+
+/// What `N` harmonics, the odd multiples of `STEP`, give at the first `N` tokens.
+#[inline(always)]
+fn products<V: Simd, const C: usize, const N: usize, const STEP: usize>(
+    cosines: &[f32; 256],
+    channels: &[[[f32; WIDTH]; C]; 16],
+    i: usize,
+) -> [V::Floats; N] {
+    let mut sums = [V::Floats::splat(0.0); N];
+    for harmonic in 0..N {
+        let f = (2 * harmonic + 1) * STEP;
+        let x = V::Floats::load(&channels[f][i]);
+        for t in 0..N {
+            sums[t] = x.mul_add(V::Floats::splat(cosines[16 * f + t]), sums[t]);
+        }
+    }
+    sums
 }
 
 /// The first numbers of a run, with zeros after a short one: a fixed count keeps sums in registers.

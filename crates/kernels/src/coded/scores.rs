@@ -1,36 +1,59 @@
 //! Scores of one token's queries against a superblock.
 
+use super::keys::{RUN, padded};
 use crate::isa::{Isa, Operation};
 use crate::simd::{Lanes, Simd, WIDTH};
 
 /// Query heads whose scores are held at once.
-const MOST_HEADS: usize = 4;
+const MOST_HEADS: usize = 6;
+/// Tokens whose scores are held at once: what queries are loaded for.
+const TOKENS: usize = 2;
 
 /// Rotary pairs of one key/value head, rebuilt before RoPE, and the queries that meet them.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// `[2 P][B][16]`: the first dims of `P` pairs, then the second ones.
+    /// `[C/8][B][8][16]`: channels of a tile as [`super::key_channels`] gives them.
     pub channels: &'a [[f32; WIDTH]],
-    /// `[H][2 P][16]`: queries as [`queries_of_lanes`] gives them, of these dims.
+    /// The first channel that is meant: the first dims of `P` pairs stand there, then the second ones.
+    pub from: usize,
+    /// `P`.
+    pub pairs: usize,
+    /// `[P][H][2][16]`: queries of the head's group as [`queries_of_lanes`] gives them.
     pub queries: &'a [[f32; WIDTH]],
-    /// `[B][P]`: cosine and sine of the angle that a pair has turned by at a token of its block.
+    /// `[B][D/2]`: cosine and sine of the angle that a pair has turned by at a token of its block.
     pub turns: &'a [(f32, f32)],
+    /// `D`.
+    pub dim: usize,
+    /// The first of the `P` pairs.
+    pub first: usize,
 }
 
-/// Queries as they meet blocks as if each began at position 0: a query of
-/// one head, `[D]`, already turned back to the superblock's first token, becomes `[D][16]`, by the angles of the lanes' first
-/// tokens, `[D/2][16]` cosines and sines.
+/// Queries as they meet blocks as if each began at position 0: `P` pairs of queries, `[H][D]`, already turned back to the
+/// superblock's first token, become `[P][H][2][16]`, by the angles of the lanes' first tokens, `[P][16]` cosines and sines. The
+/// first of the pairs is dims `first` and `first + D/2`.
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn queries_of_lanes(isa: Isa, query: &[f32], lanes: &[[[f32; WIDTH]; 2]], out: &mut [[f32; WIDTH]]) {
-    assert!(query.len() == 2 * lanes.len() && out.len() == query.len(), "a query of {} pairs", lanes.len());
-    isa.run(Queries { query, lanes, out });
+pub fn queries_of_lanes(
+    isa: Isa,
+    queries: &[f32],
+    lanes: &[[[f32; WIDTH]; 2]],
+    first: usize,
+    out: &mut [[f32; WIDTH]],
+) {
+    let heads = out.len() / (2 * lanes.len());
+    assert!(
+        out.len() == 2 * heads * lanes.len() && queries.len().is_multiple_of(2 * heads),
+        "queries of {heads} heads"
+    );
+    assert!(first + lanes.len() <= queries.len() / heads / 2, "{} pairs", lanes.len());
+    isa.run(Queries { queries, lanes, first, out });
 }
 
 struct Queries<'a> {
-    query: &'a [f32],
+    queries: &'a [f32],
     lanes: &'a [[[f32; WIDTH]; 2]],
+    first: usize,
     out: &'a mut [[f32; WIDTH]],
 }
 
@@ -39,35 +62,41 @@ impl Operation for Queries<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let half = self.lanes.len();
-        for (i, [cos, sin]) in self.lanes.iter().enumerate() {
+        let heads = self.out.len() / (2 * self.lanes.len());
+        let dim = self.queries.len() / heads;
+        let out = self.out.as_chunks_mut::<2>().0.chunks_exact_mut(heads);
+        for ((i, [cos, sin]), out) in (self.first..).zip(self.lanes).zip(out) {
             let (cos, sin) = (V::Floats::load(cos), V::Floats::load(sin));
-            let (x, y) = (V::Floats::splat(self.query[i]), V::Floats::splat(self.query[half + i]));
-            // Backwards.
-            x.mul_add(cos, y.mul(sin)).store(&mut self.out[i]);
-            x.neg_mul_add(sin, y.mul(cos)).store(&mut self.out[half + i]);
+            for (query, [low, high]) in self.queries.chunks_exact(dim).zip(out) {
+                let (x, y) = (V::Floats::splat(query[i]), V::Floats::splat(query[dim / 2 + i]));
+                // Backwards.
+                x.mul_add(cos, y.mul(sin)).store(low);
+                x.neg_mul_add(sin, y.mul(cos)).store(high);
+            }
         }
     }
 }
 
-/// Adds what these pairs give to the scores, `[H][B][16]`.
+/// Adds what these pairs give to the scores, `[H][stride][16]` of which the first `B` vectors a head are the block's.
 ///
 /// `2 P B (2 + H)` products of vectors.
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn add_scores(isa: Isa, segment: Segment<'_>, block: usize, scores: &mut [[f32; WIDTH]]) {
-    let (pairs, heads) = (segment.turns.len() / block, scores.len() / block);
-    assert!(segment.turns.len() == pairs * block && scores.len() == heads * block, "tokens of blocks of {block}");
-    assert_eq!(segment.channels.len(), 2 * pairs * block, "channels of {pairs} pairs");
-    assert_eq!(segment.queries.len(), 2 * pairs * heads, "queries of {heads} heads");
-    isa.run(Scores { segment, block, scores });
+pub fn add_scores(isa: Isa, segment: Segment<'_>, block: usize, scores: &mut [[f32; WIDTH]], stride: usize) {
+    let (pairs, heads) = (segment.pairs, segment.queries.len() / (2 * segment.pairs));
+    assert!(segment.channels.len() >= padded(segment.from + 2 * pairs) * block, "channels of {pairs} pairs");
+    assert!(segment.turns.len() >= block * segment.dim / 2, "turns of {block} tokens");
+    assert!(segment.first + pairs <= segment.dim / 2 && segment.queries.len() == 2 * heads * pairs, "pairs of a head");
+    assert!(block <= stride && scores.len() >= (heads - 1) * stride + block, "scores of {heads} heads");
+    isa.run(Scores { segment, block, scores, stride });
 }
 
 struct Scores<'a> {
     segment: Segment<'a>,
     block: usize,
     scores: &'a mut [[f32; WIDTH]],
+    stride: usize,
 }
 
 impl Operation for Scores<'_> {
@@ -75,46 +104,123 @@ impl Operation for Scores<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Scores { segment, block, scores } = self;
-        let heads = scores.len() / block;
+        let Scores { segment, block, scores, stride } = self;
+        let heads = segment.queries.len() / (2 * segment.pairs);
         let mut first = 0;
         while first < heads {
             let count = MOST_HEADS.min(heads - first);
+            let scores = &mut scores[first * stride..];
+            let some = Some { segment: &segment, block, first, heads };
             match count {
-                1 => some_heads::<V, 1>(&segment, block, first, scores),
-                2 => some_heads::<V, 2>(&segment, block, first, scores),
-                3 => some_heads::<V, 3>(&segment, block, first, scores),
-                _ => some_heads::<V, MOST_HEADS>(&segment, block, first, scores),
+                1 => some.heads::<V, 1>(scores, stride),
+                2 => some.heads::<V, 2>(scores, stride),
+                3 => some.heads::<V, 3>(scores, stride),
+                4 => some.heads::<V, 4>(scores, stride),
+                5 => some.heads::<V, 5>(scores, stride),
+                _ => some.heads::<V, MOST_HEADS>(scores, stride),
             }
             first += count;
         }
     }
 }
 
-/// The scores of `R` heads from `first` on.
-#[inline(always)]
-fn some_heads<V: Simd, const R: usize>(segment: &Segment<'_>, block: usize, first: usize, scores: &mut [[f32; WIDTH]]) {
-    let pairs = segment.turns.len() / block;
-    let queries = &segment.queries[first * 2 * pairs..(first + R) * 2 * pairs];
-    let (low, high) = segment.channels.split_at(pairs * block);
-    for t in 0..block {
-        let mut sums = [V::Floats::splat(0.0); R];
-        for r in 0..R {
-            sums[r] = V::Floats::load(&scores[(first + r) * block + t]);
+/// Some of the heads, from `first` on.
+struct Some<'a> {
+    segment: &'a Segment<'a>,
+    block: usize,
+    first: usize,
+    heads: usize,
+}
+
+impl Some<'_> {
+    /// The scores of `R` heads.
+    #[inline(always)]
+    fn heads<V: Simd, const R: usize>(&self, scores: &mut [[f32; WIDTH]], stride: usize) {
+        let mut t = 0;
+        while t + TOKENS <= self.block {
+            self.tokens::<V, R, TOKENS>(t, scores, stride);
+            t += TOKENS;
         }
-        let turns = &segment.turns[t * pairs..(t + 1) * pairs];
-        for (p, &(cos, sin)) in turns.iter().enumerate() {
-            let (x, y) = (V::Floats::load(&low[p * block + t]), V::Floats::load(&high[p * block + t]));
-            let (cos, sin) = (V::Floats::splat(cos), V::Floats::splat(sin));
-            let (a, b) = (y.neg_mul_add(sin, x.mul(cos)), x.mul_add(sin, y.mul(cos)));
-            for r in 0..R {
-                let own = &queries[r * 2 * pairs..(r + 1) * 2 * pairs];
-                sums[r] = V::Floats::load(&own[p]).mul_add(a, sums[r]);
-                sums[r] = V::Floats::load(&own[pairs + p]).mul_add(b, sums[r]);
+        while t < self.block {
+            self.tokens::<V, R, 1>(t, scores, stride);
+            t += 1;
+        }
+    }
+
+    /// The scores of `R` heads at `T` tokens from `first` on.
+    #[inline(always)]
+    fn tokens<V: Simd, const R: usize, const T: usize>(
+        &self,
+        first: usize,
+        scores: &mut [[f32; WIDTH]],
+        stride: usize,
+    ) {
+        let segment = self.segment;
+        let mut sums = [[V::Floats::splat(0.0); T]; R];
+        for r in 0..R {
+            for t in 0..T {
+                sums[r][t] = V::Floats::load(&scores[r * stride + first + t]);
+            }
+        }
+        let mut p = 0;
+        while p < segment.pairs {
+            // Whole runs where pairs follow one another on both sides.
+            let is_whole = [segment.from + p, segment.from + segment.pairs + p].iter().all(|c| c.is_multiple_of(RUN));
+            if is_whole && p + RUN <= segment.pairs {
+                self.pairs::<V, R, T, RUN>(p, first, &mut sums);
+                p += RUN;
+            } else {
+                self.pairs::<V, R, T, 1>(p, first, &mut sums);
+                p += 1;
             }
         }
         for r in 0..R {
-            sums[r].store(&mut scores[(first + r) * block + t]);
+            for t in 0..T {
+                sums[r][t].store(&mut scores[r * stride + first + t]);
+            }
+        }
+    }
+
+    /// What `P` pairs from `p` on give.
+    #[inline(always)]
+    fn pairs<V: Simd, const R: usize, const T: usize, const P: usize>(
+        &self,
+        p: usize,
+        first: usize,
+        sums: &mut [[V::Floats; T]; R],
+    ) {
+        let (segment, pair) = (self.segment, self.segment.first + p);
+        let (runs, queries) = (segment.channels.as_chunks::<RUN>().0, segment.queries.as_chunks::<2>().0);
+        let row = |t: usize| -> (&[_; P], &[_; P], &[_; P]) {
+            let at = |c: usize| {
+                let run = &runs[c / RUN * self.block + first + t];
+                run[c % RUN..].first_chunk().expect("channels of a run")
+            };
+            let turns = &segment.turns[(first + t) * segment.dim / 2 + pair..];
+            let turns = turns.first_chunk().expect("turns of all pairs");
+            (at(segment.from + p), at(segment.from + segment.pairs + p), turns)
+        };
+        let mut rows = [row(0); T];
+        for t in 1..T {
+            rows[t] = row(t);
+        }
+        for i in 0..P {
+            let (mut a, mut b) = ([V::Floats::splat(0.0); T], [V::Floats::splat(0.0); T]);
+            for t in 0..T {
+                let (lows, highs, turns) = rows[t];
+                let (cos, sin): (f32, f32) = turns[i];
+                let (cos, sin) = (V::Floats::splat(cos), V::Floats::splat(sin));
+                let (x, y) = (V::Floats::load(&lows[i]), V::Floats::load(&highs[i]));
+                (a[t], b[t]) = (y.neg_mul_add(sin, x.mul(cos)), x.mul_add(sin, y.mul(cos)));
+            }
+            let own = &queries[(p + i) * self.heads + self.first..];
+            let own: &[_; R] = own.first_chunk().expect("queries of all heads");
+            for r in 0..R {
+                let (q, k) = (V::Floats::load(&own[r][0]), V::Floats::load(&own[r][1]));
+                for t in 0..T {
+                    sums[r][t] = k.mul_add(b[t], q.mul_add(a[t], sums[r][t]));
+                }
+            }
         }
     }
 }

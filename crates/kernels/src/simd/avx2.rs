@@ -156,6 +156,35 @@ impl Simd for Avx2 {
         unsafe { Singles(_mm256_cvtepi32_ps(x.0), _mm256_cvtepi32_ps(x.1)) }
     }
     #[inline(always)]
+    fn to_integers(x: Singles) -> Integers {
+        // SAFETY: see above.
+        unsafe { Integers(_mm256_cvtps_epi32(x.0), _mm256_cvtps_epi32(x.1)) }
+    }
+    #[inline(always)]
+    fn shift_halves_left(a: Integers, by: u32) -> Integers {
+        // SAFETY: see above.
+        unsafe {
+            let by = _mm_cvtsi32_si128(by as i32);
+            Integers(_mm256_sll_epi16(a.0, by), _mm256_sll_epi16(a.1, by))
+        }
+    }
+    #[inline(always)]
+    fn shift_halves_right(a: Integers, by: u32) -> Integers {
+        // SAFETY: see above.
+        unsafe {
+            let by = _mm_cvtsi32_si128(by as i32);
+            Integers(_mm256_srl_epi16(a.0, by), _mm256_srl_epi16(a.1, by))
+        }
+    }
+    #[inline(always)]
+    fn scale_halves(a: Integers, by: i32) -> Integers {
+        // SAFETY: see above.
+        unsafe {
+            let by = _mm256_set1_epi32(by);
+            Integers(_mm256_mulhrs_epi16(a.0, by), _mm256_mulhrs_epi16(a.1, by))
+        }
+    }
+    #[inline(always)]
     fn lookup(table: Singles, index: Integers) -> Singles {
         // A permutation looks at three bits of an index; the fourth, shifted to the sign, chooses between two of them.
         // SAFETY: see above.
@@ -194,6 +223,15 @@ impl Simd for Avx2 {
             let x = _mm256_set1_epi32(x);
             let of = |sum, p| _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_loadu_si256(p), x));
             Integers(of(sum.0, at), of(sum.1, at.add(1)))
+        }
+    }
+    #[inline(always)]
+    fn dot_vectors(sum: Integers, w: &[i32; WIDTH], x: &[i32; WIDTH]) -> Integers {
+        let (w, x) = (w.as_ptr().cast::<__m256i>(), x.as_ptr().cast::<__m256i>());
+        // SAFETY: see above.
+        unsafe {
+            let of = |i| _mm256_madd_epi16(_mm256_loadu_si256(w.add(i)), _mm256_loadu_si256(x.add(i)));
+            Integers(_mm256_add_epi32(sum.0, of(0)), _mm256_add_epi32(sum.1, of(1)))
         }
     }
 }

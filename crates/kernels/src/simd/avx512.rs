@@ -140,6 +140,31 @@ macro_rules! avx512 {
                 unsafe { Singles(_mm512_cvtepi32_ps(x.0)) }
             }
             #[inline(always)]
+            fn to_integers(x: Singles) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_cvtps_epi32(x.0)) }
+            }
+            #[inline(always)]
+            fn shift_halves_left(a: Integers, by: u32) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_sll_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
+            }
+            #[inline(always)]
+            fn shift_halves_right(a: Integers, by: u32) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_srl_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
+            }
+            #[inline(always)]
+            fn lookup_halves<const N: usize>(table: &[i16; N], index: Integers) -> Integers {
+                const { assert!(N.is_power_of_two() && N >= 32) };
+                Integers(lookup_halves(table, index.0))
+            }
+            #[inline(always)]
+            fn scale_halves(a: Integers, by: i32) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_mulhrs_epi16(a.0, _mm512_set1_epi32(by))) }
+            }
+            #[inline(always)]
             fn lookup(table: Singles, index: Integers) -> Singles {
                 // SAFETY: see above.
                 unsafe { Singles(_mm512_permutexvar_ps(index.0, table.0)) }
@@ -168,8 +193,37 @@ macro_rules! avx512 {
                 // SAFETY: see above.
                 unsafe { Integers($dot(sum.0, _mm512_loadu_si512(w.as_ptr().cast()), _mm512_set1_epi32(x))) }
             }
+            #[inline(always)]
+            fn dot_vectors(sum: Integers, w: &[i32; WIDTH], x: &[i32; WIDTH]) -> Integers {
+                // SAFETY: see above.
+                unsafe {
+                    let [w, x] = [w, x].map(|at| _mm512_loadu_si512(at.as_ptr().cast()));
+                    Integers($dot(sum.0, w, x))
+                }
+            }
         }
     };
+}
+
+/// One permutation looks up 32 halves, one of two registers 64; of larger tables the parts are chosen among by the upper
+/// bits of an index.
+#[inline(always)]
+fn lookup_halves<const N: usize>(table: &[i16; N], index: __m512i) -> __m512i {
+    // SAFETY: see above; all parts are inside the table.
+    unsafe {
+        let part = |i: usize| _mm512_loadu_si512(table.as_ptr().add(32 * i).cast());
+        if N == 32 {
+            return _mm512_permutexvar_epi16(index, part(0));
+        }
+        let mut found = _mm512_permutex2var_epi16(part(0), index, part(1));
+        for i in 1..N / 64 {
+            let more = _mm512_permutex2var_epi16(part(2 * i), index, part(2 * i + 1));
+            let upper = _mm512_and_si512(index, _mm512_set1_epi16((N - 64) as i16));
+            let here = _mm512_cmpeq_epi16_mask(upper, _mm512_set1_epi16((64 * i) as i16));
+            found = _mm512_mask_blend_epi16(here, found, more);
+        }
+        found
+    }
 }
 
 /// A transposition in four steps of sixteen shuffles: numbers of two rows, pairs of four, fours of eight and of sixteen.

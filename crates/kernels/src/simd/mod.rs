@@ -11,6 +11,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod line;
 mod portable;
 mod wide;
 
@@ -22,6 +23,8 @@ use crate::element::Element;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::{Avx512, Avx512Vnni};
+pub(crate) use line::Aligned;
+pub use line::Line;
 pub use portable::Portable;
 pub use wide::Doubles;
 
@@ -98,6 +101,49 @@ pub trait Simd: Copy + 'static {
     }
     /// `sum[i] + low(w[i]) low(x) + high(w[i]) high(x)`, wrapping, where `low` and `high` are halves of 16 bits.
     fn dot_pairs(sum: Self::Integers, w: &[i32; WIDTH], x: i32) -> Self::Integers;
+    /// The same with halves of their own for each: `sum[i] + low(w[i]) low(x[i]) + high(w[i]) high(x[i])`.
+    fn dot_vectors(sum: Self::Integers, w: &[i32; WIDTH], x: &[i32; WIDTH]) -> Self::Integers;
+    /// The floats to the nearest integers, ties to even; below 2^31.
+    fn to_integers(x: Self::Floats) -> Self::Integers;
+    /// Shifts halves of 16 bits to the left, all by the same 0 to 16 bits.
+    #[inline(always)]
+    fn shift_halves_left(a: Self::Integers, by: u32) -> Self::Integers {
+        each_half::<Self>(a, |x| (u32::from(x) << by) as u16)
+    }
+    /// The same to the right, zeros coming in.
+    #[inline(always)]
+    fn shift_halves_right(a: Self::Integers, by: u32) -> Self::Integers {
+        each_half::<Self>(a, |x| (u32::from(x) >> by) as u16)
+    }
+    /// `table[half & (N - 1)]` for each half of 16 bits; `N` is a power of two from 32 on.
+    #[inline(always)]
+    fn lookup_halves<const N: usize>(table: &[i16; N], index: Self::Integers) -> Self::Integers {
+        const { assert!(N.is_power_of_two() && N >= 32) };
+        each_half::<Self>(index, |i| table[usize::from(i) & (N - 1)] as u16)
+    }
+    /// Products of halves with those of `by`, as fractions of 2^15: `(a b + 2^14) >> 15`.
+    #[inline(always)]
+    fn scale_halves(a: Self::Integers, by: i32) -> Self::Integers {
+        let mut all = [0; WIDTH];
+        Self::store_integers(a, &mut all);
+        let product = |a: i16, b: i16| ((i32::from(a) * i32::from(b) + (1 << 14)) >> 15) as u16;
+        for x in &mut all {
+            let (low, high) = (product(*x as i16, by as i16), product((*x >> 16) as i16, (by >> 16) as i16));
+            *x = (u32::from(high) << 16 | u32::from(low)) as i32;
+        }
+        Self::load_integers(&all)
+    }
+}
+
+/// A function of each half of 16 bits.
+#[inline(always)]
+fn each_half<V: Simd>(a: V::Integers, f: impl Fn(u16) -> u16) -> V::Integers {
+    let mut all = [0; WIDTH];
+    V::store_integers(a, &mut all);
+    for x in &mut all {
+        *x = (u32::from(f((*x as u32 >> 16) as u16)) << 16 | u32::from(f(*x as u16))) as i32;
+    }
+    V::load_integers(&all)
 }
 
 /// Sixteen numbers of type `T`.

@@ -32,6 +32,13 @@ fn both<A: Copy, B: Default + Copy>(x: [A; WIDTH], y: [A; WIDTH], f: impl Fn(A, 
     out
 }
 
+/// `sum + low(w) low(x) + high(w) high(x)`.
+#[inline(always)]
+fn dot(sum: i32, w: i32, x: i32) -> i32 {
+    let products = [i32::from(w as i16) * i32::from(x as i16), (w >> 16).wrapping_mul(x >> 16)];
+    sum.wrapping_add(products[0]).wrapping_add(products[1])
+}
+
 impl Simd for Portable {
     type Floats = Singles;
     type Integers = [i32; WIDTH];
@@ -117,6 +124,10 @@ impl Simd for Portable {
         Singles(each(x, |v| v as f32))
     }
     #[inline(always)]
+    fn to_integers(x: Singles) -> [i32; WIDTH] {
+        each(x.0, |v| v.round_ties_even() as i32)
+    }
+    #[inline(always)]
     fn lookup(table: Singles, index: [i32; WIDTH]) -> Singles {
         Singles(each(index, |i| table.0[(i & 15) as usize]))
     }
@@ -133,13 +144,12 @@ impl Simd for Portable {
         *to = x;
     }
     #[inline(always)]
-    fn dot_pairs(mut sum: [i32; WIDTH], w: &[i32; WIDTH], x: i32) -> [i32; WIDTH] {
-        let (low, high) = (i32::from(x as i16), x >> 16);
-        for i in 0..WIDTH {
-            let products = [i32::from(w[i] as i16).wrapping_mul(low), (w[i] >> 16).wrapping_mul(high)];
-            sum[i] = sum[i].wrapping_add(products[0]).wrapping_add(products[1]);
-        }
-        sum
+    fn dot_pairs(sum: [i32; WIDTH], w: &[i32; WIDTH], x: i32) -> [i32; WIDTH] {
+        std::array::from_fn(|i| dot(sum[i], w[i], x))
+    }
+    #[inline(always)]
+    fn dot_vectors(sum: [i32; WIDTH], w: &[i32; WIDTH], x: &[i32; WIDTH]) -> [i32; WIDTH] {
+        std::array::from_fn(|i| dot(sum[i], w[i], x[i]))
     }
 }
 

@@ -23,6 +23,8 @@ impl Operation for All {
         let signed = V::load_signed(&self.bytes.map(|b| b as i8));
         let pairs = V::load_integers(&self.pairs);
         let table: [f32; 64] = std::array::from_fn(|i| self.a[i % WIDTH] * (i / WIDTH) as f32);
+        let halves: [i16; 256] = std::array::from_fn(|i| (i as i16).wrapping_mul(12_347));
+        let (some, more): (&[i16; 32], &[i16; 64]) = (halves.first_chunk().unwrap(), halves.last_chunk().unwrap());
         let below_32 = V::and(bytes, V::integers(31));
         let vectors = [
             a.add(b),
@@ -53,6 +55,16 @@ impl Operation for All {
             V::to_floats(V::add_integers(bytes, signed)),
             V::to_floats(V::mul_integers(bytes, signed)),
             V::to_floats(V::dot_pairs(signed, &self.pairs, (16_383 << 16) | 0x8765)),
+            V::to_floats(V::dot_vectors(signed, &self.pairs, &self.pairs.map(|x| x.rotate_left(9)))),
+            V::to_floats(V::to_integers(a.mul(V::Floats::splat(37.5)))),
+            V::to_floats(V::shift_halves_left(pairs, 5)),
+            V::to_floats(V::shift_halves_left(pairs, 16)),
+            V::to_floats(V::shift_halves_right(pairs, 7)),
+            V::to_floats(V::shift_halves_right(pairs, 16)),
+            V::to_floats(V::lookup_halves(some, pairs)),
+            V::to_floats(V::lookup_halves(more, pairs)),
+            V::to_floats(V::lookup_halves(&halves, pairs)),
+            V::to_floats(V::scale_halves(pairs, (-32_767 << 16) | 1_234)),
         ];
         let mut all = Vec::new();
         for v in vectors {

@@ -2,6 +2,7 @@
 
 use fourier_kv_spectral::trellis::{LEVELS, MAX_BITS, SUBSET};
 
+use super::pairs::PairLevels;
 use crate::simd::{Lanes, Simd, WIDTH};
 
 /// Depths of a search whose thresholds fit into a vector.
@@ -92,6 +93,7 @@ impl Rate {
 pub struct TrellisTables {
     /// By bits, from 1.
     rates: Vec<Rate>,
+    pairs: PairLevels,
 }
 
 impl Default for TrellisTables {
@@ -103,7 +105,13 @@ impl Default for TrellisTables {
 impl TrellisTables {
     /// The levels of [`fourier_kv_spectral::trellis::LEVELS`].
     pub fn new() -> TrellisTables {
-        TrellisTables { rates: LEVELS[1..=MAX_BITS].iter().map(|levels| Rate::new(levels)).collect() }
+        let rates = LEVELS[1..=MAX_BITS].iter().map(|levels| Rate::new(levels)).collect();
+        TrellisTables { rates, pairs: PairLevels::new() }
+    }
+
+    /// Levels as integers, for pairs.
+    pub fn pairs(&self) -> &PairLevels {
+        &self.pairs
     }
 
     #[inline(always)]

@@ -1,0 +1,53 @@
+//! Working memory of one token's attention over coded blocks, kept from step to step.
+
+use super::outputs::Direction;
+use crate::simd::Line;
+use crate::trellis::Pair;
+
+/// Working memory; what is in it is left over from the last use.
+#[derive(Debug, Default)]
+pub struct CodedScratch {
+    /// What the codes of keys and of values mean.
+    pub tables: [SideTables; 2],
+    /// Vectors, several runs of them.
+    pub vectors: [Vec<Line>; 5],
+    /// Single floats, several runs of them.
+    pub singles: [Vec<f32>; 3],
+}
+
+/// What the codes of one side mean, for all its tiles.
+#[derive(Debug, Default)]
+pub struct SideTables {
+    /// All pairs, in the order of the stream.
+    pub pairs: Vec<Pair>,
+    /// Where the pairs of each tile's harmonics begin, and where the last end.
+    pub starts: Vec<u32>,
+    /// Directions that have pairs, of all tiles.
+    pub directions: Vec<Direction>,
+    /// Where the directions of each tile begin, and where the last end; the same of its pairs.
+    pub tiles: Vec<[u32; 2]>,
+    /// Directions as bytes, two in an integer.
+    pub table: Vec<i32>,
+    /// Where the table of each tile begins, and where the last ends.
+    pub table_starts: Vec<usize>,
+    /// Means, in the steps of their tile.
+    pub mean: Vec<f32>,
+    /// `[tiles]`: what integers are in.
+    pub steps: Vec<f32>,
+    /// Words of trellis bits.
+    pub trellis_words: usize,
+}
+
+impl SideTables {
+    /// Empties all.
+    pub fn clear(&mut self) {
+        self.pairs.clear();
+        self.starts.clear();
+        self.directions.clear();
+        self.tiles.clear();
+        self.table.clear();
+        self.table_starts.clear();
+        self.mean.clear();
+        self.steps.clear();
+    }
+}
