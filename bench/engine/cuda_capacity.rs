@@ -37,8 +37,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let row = 2 * 2 * HEADS.kv_heads * HEADS.head_dim;
     let fourier = FourierSizes { heads: HEADS, harmonics: 512, key_tracks: 97, value_tracks: 97 };
     let coded = (CONTEXT - WHOLE) * row / 8;
-    // Entries (11 of 16 coefficients) and the ways back of both sides, of which a plan may give up the smaller directions.
-    let tables = 2 * 16_384 * 16 * 11 / 16 + HEADS.kv_heads * (4 * 32 * 34 * 2 + 257 * 128 * 4);
+    // Of each coefficient half a pair (12 bytes, for 11 of 16) and the sources of a word; and the ways back of both sides,
+    // of which a plan may give up the smaller directions.
+    let tables = 2 * 16_384 * (4 + 8) + HEADS.kv_heads * (4 * 32 * 34 * 2 + 257 * 128 * 4);
     let kinds = [
         ("exact", CONTEXT * row),
         ("fourier", fourier.bytes(CONTEXT - WHOLE) + WHOLE * row),

@@ -56,20 +56,21 @@ impl RandomPasts {
         let mut layer = || -> Result<Layer, CudaError> {
             let [keys, values] = &coded.sides;
             let tables = SpectralTables::new(device, &SIZES, keys.view(), values.view(), coded.back())?;
-            let room: usize = tables.words().iter().sum();
-            let count = (tokens.div_ceil(SUPERBLOCK) * room + 1) * LANES;
+            let (room, superblocks) = (tables.words().iter().sum(), tokens.div_ceil(SUPERBLOCK));
             let mut codes = || {
-                // Any pattern of bits is a code: random numbers' own bits do.
-                let mut words: Buffer<u32> = device.uninitialised(count)?;
+                // Any pattern of bits is a code.
+                let mut words: Buffer<u32> = device.uninitialised(superblocks * room * LANES)?;
                 random.words(device, &mut words)?;
-                Ok(Codes { words, room, count: tokens, first: 0 })
+                let words = attention.arrange(device, &tables, (&words, room), superblocks)?;
+                Ok(Codes { words, count: tokens, first: 0 })
             };
             let codes = (0..batch).map(|_| codes()).collect::<Result<Vec<_>, CudaError>>()?;
             let rows = (0..batch).map(|_| Whole::random(device, HEADS, window + ROOM, &mut random));
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             let views = codes.iter().map(|codes| tables.view(codes)).collect::<Result<Vec<_>, _>>()?;
             let whole = rows.iter().map(|rows| rows.view(window)).collect::<Result<Vec<_>, _>>()?;
-            bytes += batch * count * size_of::<u32>() + rows.iter().map(Whole::bytes).sum::<usize>();
+            bytes += codes.iter().map(|codes| codes.words.len() * size_of::<u32>()).sum::<usize>()
+                + rows.iter().map(Whole::bytes).sum::<usize>();
             let (coded, whole) = (device.upload(&views)?, device.upload(&whole)?);
             Ok(Layer { coded, whole, _tables: tables, _codes: codes, _rows: rows })
         };

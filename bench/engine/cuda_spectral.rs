@@ -20,26 +20,29 @@ fn bits(_: &mut Numbers, place: usize) -> u8 {
 /// One layer's codes of a batch.
 struct Layer {
     codes: Vec<Codes>,
+    /// The codes of the last sequence as a cache holds them.
+    words: Vec<u32>,
     views: Buffer<CodedView>,
     whole: Whole,
 }
 
 fn layer(
     device: &Device,
-    tables: &SpectralTables,
+    (attention, tables): (&SpectralAttention, &SpectralTables),
     random: &mut Random,
     numbers: &mut Numbers,
     (tokens, batch): (usize, usize),
 ) -> Result<Layer, CudaError> {
-    let room = tables.words().iter().sum();
-    let count = (tokens.div_ceil(SUPERBLOCK) * room + 1) * LANES;
+    let (room, superblocks) = (tables.words().iter().sum(), tokens.div_ceil(SUPERBLOCK));
+    let mut words = Vec::new();
     let mut codes = || {
-        let words: Vec<u32> = (0..count).map(|_| numbers.bits() as u32).collect();
-        Ok(Codes { words: device.upload(&words)?, room, count: tokens, first: 4 })
+        words = (0..superblocks * room * LANES).map(|_| numbers.bits() as u32).collect();
+        let arranged = attention.arrange(device, tables, (&device.upload(&words)?, room), superblocks)?;
+        Ok(Codes { words: arranged, count: tokens, first: 4 })
     };
     let codes = (0..batch).map(|_| codes()).collect::<Result<Vec<_>, CudaError>>()?;
     let views = codes.iter().map(|codes| tables.view(codes)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Layer { views: device.upload(&views)?, whole: Whole::random(device, random, WHOLE, batch)?, codes })
+    Ok(Layer { views: device.upload(&views)?, whole: Whole::random(device, random, WHOLE, batch)?, codes, words })
 }
 
 /// Times a layer, and compares a row of the last with `f64`.
@@ -55,12 +58,11 @@ pub(super) fn measure(
     let [keys, values] = &coded.sides;
     let tables = SpectralTables::new(device, &SIZES, keys.view(), values.view(), coded.back())?;
     let attention = SpectralAttention::new(device, SIZES, &coded.frequencies)?;
-    let words: usize = tables.words().iter().sum();
     let whole = 2 * 2 * HEADS.kv_heads * WHOLE * HEADS.head_dim;
-    let bytes = batch * (tokens / SUPERBLOCK * words * LANES * 4 + whole);
+    let bytes = batch * (tokens / SUPERBLOCK * tables.stride() * 4 + whole);
     let layers = (GRAPH_BYTES / bytes).clamp(4, 32);
     let all = (0..layers)
-        .map(|_| layer(device, &tables, random, &mut numbers, (tokens, batch)))
+        .map(|_| layer(device, (&attention, &tables), random, &mut numbers, (tokens, batch)))
         .collect::<Result<Vec<_>, _>>()?;
     let q = random_queries(device, random, batch)?;
     let mut work = attention.work(device, batch, tokens, WHOLE)?;
@@ -81,11 +83,10 @@ pub(super) fn measure(
 /// Row 17 of sequence `b` in `f64`, every token rebuilt.
 fn expected(coded: &Coded, tables: &SpectralTables, layer: &Layer, b: usize, q: &[f32]) -> Result<Vec<f64>, CudaError> {
     let (g, codes) = (17 / HEADS.group(), &layer.codes[b]);
-    let words = codes.words.read()?;
     let [key_words, value_words] = tables.words();
     let (mut k, mut v) = (vec![], vec![]);
     for superblock in 0..codes.count / SUPERBLOCK {
-        let own = &words[superblock * codes.room * LANES..];
+        let own = &layer.words[superblock * (key_words + value_words) * LANES..];
         k.extend(coded.keys(&own[..key_words * LANES], g, codes.first + superblock * SUPERBLOCK));
         v.extend(coded.values(&own[key_words * LANES..][..value_words * LANES], g));
     }

@@ -66,6 +66,38 @@ template <int LEFT> __device__ __forceinline__ void wait_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
 
+// Fetches 128 bytes into the second cache.
+__device__ __forceinline__ void prefetch_line(const void *at) { asm volatile("prefetch.global.L2 [%0];" ::"l"(at)); }
+
+// Copies of multiples of 16 bytes by the copy engine, one thread for all; `arrival`: 8 bytes of shared memory that say
+// when they are there.
+__device__ __forceinline__ void begin_arrivals(u32 arrival) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(arrival) : "memory");
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+#if __CUDA_ARCH__ >= 900
+__device__ __forceinline__ void expect_bytes(u32 arrival, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(arrival), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void copy_bulk(u32 to, const void *from, u32 bytes, u32 arrival) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(arrival)
+                 : "memory");
+}
+__device__ __forceinline__ void prefetch_bulk(const void *from, u32 bytes) {
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+// Waits for the end of a phase, 0 and 1 in turn.
+__device__ __forceinline__ void wait_arrival(u32 arrival, u32 phase) {
+    asm volatile("{\n.reg .pred done;\nagain_%=:\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@!done bra again_%=;\n}" ::"r"(arrival),
+                 "r"(phase)
+                 : "memory");
+}
+#endif
+
 // Four 8x8 matrices of 16-bit numbers; lane 8i + r gives the address of row r of matrix i.
 __device__ __forceinline__ void load_matrices(u32 (&to)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -102,6 +134,28 @@ __device__ __forceinline__ void product_f16(float (&c)[4], const u32 (&a)[4], u3
 }
 // Both numbers of a register of 16-bit floats, negated.
 __device__ __forceinline__ u32 negated(u32 pair) { return pair ^ 0x80008000u; }
+
+// Arithmetic on both halves of a register.
+__device__ __forceinline__ u32 times_f16(u32 a, u32 b) {
+    u32 out;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+__device__ __forceinline__ u32 plus_f16(u32 a, u32 b) {
+    u32 out;
+    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+__device__ __forceinline__ u32 fused_f16(u32 a, u32 b, u32 c) {
+    u32 out;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+    return out;
+}
+__device__ __forceinline__ u32 minus_f16(u32 a) {
+    u32 out;
+    asm("neg.f16x2 %0, %1;" : "=r"(out) : "r"(a));
+    return out;
+}
 
 // Reductions over all lanes of a warp.
 __device__ __forceinline__ float warp_max(float x) {

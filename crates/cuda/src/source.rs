@@ -3,9 +3,11 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 6] = [
+pub(crate) const HEADERS: [(&str, &str); 8] = [
     ("codes.cuh", include_str!("../kernels/codes.cuh")),
     ("device.cuh", include_str!("../kernels/device.cuh")),
+    ("finish.cuh", include_str!("../kernels/finish.cuh")),
+    ("key_tile.cuh", include_str!("../kernels/key_tile.cuh")),
     ("middle.cuh", include_str!("../kernels/middle.cuh")),
     ("piece.cuh", include_str!("../kernels/piece.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),

@@ -5,7 +5,10 @@ pub mod fourier;
 pub mod prompt;
 pub mod seal;
 pub mod spectral;
+mod spectral_levels;
 mod spectral_tables;
+mod spectral_turns;
+mod spectral_units;
 
 use cudarc::driver::DeviceRepr;
 

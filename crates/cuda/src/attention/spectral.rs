@@ -5,10 +5,11 @@
 
 use cudarc::driver::DeviceRepr;
 use fourier_kv_spectral::dct::Dct;
-use fourier_kv_spectral::trellis::{LANES, LEVELS, MAX_BITS};
-use half::f16;
+use fourier_kv_spectral::trellis::LANES;
 
+use super::spectral_levels;
 pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
+use super::spectral_turns::{Turns, fragments};
 use super::{Heads, StateBuffers, StatesView, TokensView, scale};
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
@@ -21,8 +22,14 @@ pub const SUPERBLOCK: usize = BLOCK * LANES;
 pub const KEY_TILE: usize = 32;
 /// Columns that heads take in sums, as in the source.
 const COLUMNS: usize = 8;
-/// Levels of all rates, `2^(k + 1)` of `k` bits from there on.
-const LEVEL_TABLE: usize = 2 << (MAX_BITS + 1);
+/// Dims of a block of `spectral_finish`, `FINISH_DIMS` in the source.
+const FINISH_DIMS: usize = 32;
+/// Its threads.
+const FINISH_THREADS: usize = 256;
+/// Blocks of scores that a multiprocessor has at a time, and of sums.
+const RESIDENT: [usize; 2] = [2, 3];
+/// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
+const MOST_PIECES: usize = 1024;
 
 /// Sizes of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +78,15 @@ impl SpectralSizes {
 #[derive(Clone, Copy, Debug)]
 struct ConstantsView {
     levels: u64,
-    cosines: u64,
+    inverse: u64,
+    forward: u64,
     turns: u64,
+    inside: u64,
+    between: u64,
+    steps: u64,
 }
 
-// SAFETY: three addresses, as `Constants` in kernels/spectral.cu.
+// SAFETY: addresses in the order of `Constants` in kernels/spectral.cu.
 unsafe impl DeviceRepr for ConstantsView {}
 
 /// The kernels for one layer's sizes.
@@ -85,9 +96,14 @@ pub struct SpectralAttention {
     scores: Kernel,
     sums: Kernel,
     finish: Kernel,
-    levels: Buffer<f16>,
-    cosines: Buffer<f32>,
+    arrange: Kernel,
+    levels: Buffer<u32>,
+    inverse: Buffer<u32>,
+    forward: Buffer<u32>,
     turns: Buffer<f64>,
+    inside: Buffer<u32>,
+    between: Buffer<u32>,
+    steps: Buffer<f32>,
 }
 
 /// Working memory for a batch.
@@ -95,12 +111,13 @@ pub struct SpectralAttention {
 pub struct SpectralWork {
     batch: usize,
     superblocks: usize,
-    pieces: usize,
+    /// Blocks of scores and of sums that share out the superblocks of a head.
+    pieces: [usize; 2],
     whole_pieces: usize,
-    scores: Buffer<f32>,
-    largest: Buffer<f32>,
+    weights: Buffer<u32>,
+    halves: Buffer<f32>,
     sums: Buffer<f32>,
-    totals: Buffer<f32>,
+    largest: Buffer<f32>,
     whole: StateBuffers,
 }
 
@@ -108,11 +125,11 @@ pub struct SpectralWork {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct WorkView {
-    scores: u64,
-    largest: u64,
+    weights: u64,
+    halves: u64,
     superblocks: u32,
     sums: u64,
-    totals: u64,
+    largest: u64,
     whole: StatesView,
 }
 
@@ -142,23 +159,24 @@ impl SpectralAttention {
             let (expected, got) = (head_dim / 2, frequencies.len());
             return Err(CudaError::Length { what: "the frequencies", expected, got });
         }
-        let mut levels = vec![f16::ZERO; LEVEL_TABLE];
-        for (k, of_rate) in LEVELS.iter().enumerate().skip(1) {
-            let table = &mut levels[2 << k..][..of_rate.len()];
-            table.iter_mut().zip(*of_rate).for_each(|(to, &level)| *to = f16::from_f32(level));
-        }
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
-        let cosines: Vec<f32> = dct.matrix().iter().map(|&c| c as f32).collect();
+        let [inverse, forward] = fragments(dct.matrix());
         let turns: Vec<f64> = frequencies.iter().map(|f| f / std::f64::consts::TAU).collect();
+        let tables = Turns::new(frequencies);
         let module = device.module(&Source::spectral(head_dim, sizes.heads.group(), sizes.value_heads))?;
         Ok(SpectralAttention {
             sizes,
-            scores: Kernel::with_shared(device, &module, "spectral_scores", 256)?.overlapping(device),
-            sums: Kernel::with_shared(device, &module, "spectral_sums", 512)?.overlapping(device),
-            finish: Kernel::new(&module, "spectral_finish", head_dim)?.overlapping(device),
-            levels: device.upload(&levels)?,
-            cosines: device.upload(&cosines)?,
+            scores: Kernel::with_threads(device, &module, "spectral_scores")?.overlapping(device),
+            sums: Kernel::with_threads(device, &module, "spectral_sums")?.overlapping(device),
+            finish: Kernel::new(&module, "spectral_finish", FINISH_THREADS)?.overlapping(device),
+            arrange: Kernel::new(&module, "spectral_arrange", 256)?,
+            levels: device.upload(&spectral_levels::words())?,
+            inverse: device.upload(&inverse)?,
+            forward: device.upload(&forward)?,
             turns: device.upload(&turns)?,
+            inside: device.upload(&tables.inside)?,
+            between: device.upload(&tables.between)?,
+            steps: device.upload(&tables.steps)?,
         })
     }
 
@@ -168,26 +186,31 @@ impl SpectralAttention {
     /// [`CudaError::Memory`].
     pub fn work(&self, device: &Device, batch: usize, tokens: usize, whole: usize) -> Result<SpectralWork, CudaError> {
         let heads = self.sizes.heads;
-        let (tiles, rows) = (self.sizes.value_tiles(), batch * heads.heads);
+        let rows = batch * heads.heads;
         let superblocks = tokens.div_ceil(SUPERBLOCK).max(1);
-        let pieces = (device.info().multiprocessors / (batch * tiles).max(1)).clamp(1, superblocks);
         let whole_pieces = whole.div_ceil(128).clamp(1, 16);
-        let places = batch * tiles * pieces * COLUMNS;
+        let most = |blocks: usize| {
+            let most = blocks * device.info().multiprocessors / (batch * heads.kv_heads).max(1);
+            most.clamp(1, MOST_PIECES)
+        };
+        let pieces = [even(superblocks + whole_pieces, most(RESIDENT[0])), even(superblocks, most(RESIDENT[1]))];
+        let places = batch * heads.kv_heads * pieces[1] * COLUMNS;
         Ok(SpectralWork {
             batch,
             superblocks,
             pieces,
             whole_pieces,
-            scores: device.uninitialised(rows * superblocks * SUPERBLOCK)?,
-            largest: device.uninitialised(rows * superblocks)?,
-            sums: device.uninitialised(places * self.sizes.channels())?,
-            totals: device.uninitialised(places)?,
+            weights: device.uninitialised(rows * superblocks * SUPERBLOCK / 2)?,
+            halves: device.uninitialised(rows * superblocks * 4)?,
+            sums: device.uninitialised(places * heads.head_dim)?,
+            largest: device.uninitialised(places)?,
             whole: StateBuffers::new(device, rows * whole_pieces, heads.head_dim)?,
         })
     }
 
     /// `out[b][h]` = attention of the queries over coded and whole tokens of sequence `b`, none of which has more coded
-    /// tokens than the working memory was made for.
+    /// tokens than the working memory was made for. Codes and tables are read while the launch before this ends, which
+    /// must not be what writes them.
     ///
     /// # Errors
     /// [`CudaError::Length`], or what the driver says.
@@ -207,31 +230,77 @@ impl SpectralAttention {
         let (view, scale, out) = (work.view()?, scale(head_dim), out.address());
         let constants = ConstantsView {
             levels: self.levels.address(),
-            cosines: self.cosines.address(),
+            inverse: self.inverse.address(),
+            forward: self.forward.address(),
             turns: self.turns.address(),
+            inside: self.inside.address(),
+            between: self.between.address(),
+            steps: self.steps.address(),
         };
-        let (pieces, whole_pieces) = (narrow("pieces", work.pieces)?, narrow("pieces", work.whole_pieces)?);
+        let (score_pieces, pieces) = (narrow("pieces", work.pieces[0])?, narrow("pieces", work.pieces[1])?);
+        let whole_pieces = narrow("pieces", work.whole_pieces)?;
         let (g, b, h) = (narrow("heads", kv_heads)?, narrow("the batch", work.batch)?, narrow("heads", heads)?);
-        let tiles = narrow("tiles", self.sizes.value_tiles())?;
+        let parts = narrow("parts of a head", head_dim / FINISH_DIMS)?;
         // SAFETY: the arguments in the kernels' order; the buffers are as long as was checked, or made for these sizes.
         unsafe {
-            let args = &mut [arg(&q), arg(&coded), arg(&whole), arg(&constants), arg(&view), arg(&scale)];
-            self.scores.launch(device, (view.superblocks + whole_pieces, g, b), args)?;
-            self.sums.launch(device, (pieces, tiles, b), &mut [arg(&coded), arg(&constants), arg(&view)])?;
+            let args =
+                &mut [arg(&q), arg(&coded), arg(&whole), arg(&constants), arg(&view), arg(&whole_pieces), arg(&scale)];
+            self.scores.launch(device, (score_pieces, g, b), args)?;
+            self.sums.launch(device, (pieces, g, b), &mut [arg(&coded), arg(&constants), arg(&view)])?;
             let args = &mut [arg(&coded), arg(&view), arg(&pieces), arg(&whole_pieces), arg(&out)];
-            self.finish.launch(device, (h, b, 1), args)
+            self.finish.launch(device, (h, parts, b), args)
         }
     }
+
+    /// Codes of `superblocks` superblocks as they are attended to, `[superblocks][stride]`, from those of a cache,
+    /// `[superblocks][room][16]`: of each block the words of keys and then those of values (`tables.words()`).
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if there are too few words; [`CudaError::Memory`]; what the driver says.
+    pub fn arrange(
+        &self,
+        device: &Device,
+        tables: &SpectralTables,
+        (words, room): (&Buffer<u32>, usize),
+        superblocks: usize,
+    ) -> Result<Buffer<u32>, CudaError> {
+        let needed: usize = tables.words().iter().sum();
+        if room < needed {
+            return Err(CudaError::Length { what: "a superblock's room", expected: needed, got: room });
+        }
+        words.check("the codes", superblocks * room * LANES)?;
+        let arranged = device.uninitialised(superblocks * tables.stride())?;
+        if superblocks == 0 {
+            return Ok(arranged);
+        }
+        let (from, sources, to) = (words.address(), tables.sources().address(), arranged.address());
+        let (room, stride) = (narrow("words", room)?, narrow("words", tables.stride())?);
+        let (blocks, nothing) = (narrow("superblocks", superblocks)?, 0u32);
+        // SAFETY: as above.
+        unsafe {
+            let args = &mut [arg(&from), arg(&room), arg(&sources), arg(&stride), arg(&to)];
+            self.arrange.launch(device, (blocks, 1, 1), args)?;
+            // `attend` reads codes while the launch before it ends: that is one that writes nothing.
+            let args = &mut [arg(&from), arg(&room), arg(&sources), arg(&nothing), arg(&to)];
+            self.arrange.launch(device, (1, 1, 1), args)?;
+        }
+        Ok(arranged)
+    }
+}
+
+/// The fewest pieces, at most `most`, of which none has more of `count` than with `most`.
+fn even(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most))
 }
 
 impl SpectralWork {
     fn view(&self) -> Result<WorkView, CudaError> {
         Ok(WorkView {
-            scores: self.scores.address(),
-            largest: self.largest.address(),
+            weights: self.weights.address(),
+            halves: self.halves.address(),
             superblocks: narrow("superblocks", self.superblocks)?,
             sums: self.sums.address(),
-            totals: self.totals.address(),
+            largest: self.largest.address(),
             whole: self.whole.view(),
         })
     }

@@ -1,11 +1,12 @@
 //! What codes of a spectral cache mean, on the device: bits, sizes, places, and the way back to keys and values.
 
 use cudarc::driver::DeviceRepr;
-use fourier_kv_spectral::trellis::{LANES, MAX_BITS};
+use fourier_kv_spectral::trellis::MAX_BITS;
 use half::f16;
 
 use super::Heads;
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK, SpectralSizes};
+use super::spectral_units::{Arrangement, Place};
 use crate::kernel::narrow;
 use crate::{Buffer, CudaError, Device};
 
@@ -36,16 +37,44 @@ pub struct Back<'a> {
     pub value_means: &'a [f32],
 }
 
+/// Warps that decode keys, and values: `SCORE_WARPS` and `SUM_WARPS` in the source.
+const DECODERS: [usize; 2] = [8, 8];
+
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
 pub struct SpectralTables {
-    entries: [Buffer<u32>; 2],
-    starts: [Buffer<u32>; 2],
+    codings: [Coding; 2],
     key_back: Buffer<f16>,
     key_means: Buffer<f32>,
     value_back: Buffer<f32>,
     value_means: Buffer<f32>,
     words: [usize; 2],
+    sources: Buffer<u32>,
+}
+
+/// How one side's codes are read, on the device.
+#[derive(Debug)]
+struct Coding {
+    units: Buffer<u32>,
+    pairs: Buffer<u32>,
+    seconds: Buffer<u32>,
+    parts: Buffer<u32>,
+}
+
+impl Coding {
+    fn upload(device: &Device, arrangement: &Arrangement) -> Result<Self, CudaError> {
+        let Arrangement { units, pairs, seconds, parts, .. } = arrangement;
+        Ok(Coding {
+            units: device.upload(units.as_flattened())?,
+            pairs: device.upload(pairs.as_flattened())?,
+            seconds: device.upload(seconds)?,
+            parts: device.upload(parts.as_flattened())?,
+        })
+    }
+
+    fn view(&self) -> [u64; 4] {
+        [self.units.address(), self.pairs.address(), self.seconds.address(), self.parts.address()]
+    }
 }
 
 /// A coded past as kernels are told of it.
@@ -53,12 +82,12 @@ pub struct SpectralTables {
 #[derive(Clone, Copy, Debug)]
 pub struct CodedView {
     codes: u64,
-    room: u32,
-    key_words: u32,
+    stride: u32,
     count: u32,
     first: u32,
-    keys: [u64; 2],
-    values: [u64; 2],
+    padding: u32,
+    keys: [u64; 4],
+    values: [u64; 4],
     key_back: u64,
     key_means: u64,
     value_back: u64,
@@ -68,13 +97,11 @@ pub struct CodedView {
 // SAFETY: plain numbers in the order and with the sizes of `Coded` in kernels/spectral.cu.
 unsafe impl DeviceRepr for CodedView {}
 
-/// The codes of one sequence, `[superblocks][room][16]` words: those of keys, then those of values.
+/// The codes of one sequence, as [`arrange`](super::spectral::SpectralAttention::arrange) makes them.
 #[derive(Debug)]
 pub struct Codes {
-    /// The words, with room for a further row at the end, which may be read and means nothing.
+    /// `[superblocks][stride]`.
     pub words: Buffer<u32>,
-    /// Words a block that there is room for.
-    pub room: usize,
     /// Coded tokens.
     pub count: usize,
     /// The position of the first of them.
@@ -109,26 +136,45 @@ impl SpectralTables {
         }
         // Coefficients are halves: sizes of at most one keep them in range, and the way back makes up for it.
         let units = [&keys, &values].map(largest);
-        let places = [BLOCK * head_dim, BLOCK * sizes.channels()];
+        let dense = BLOCK * head_dim;
+        check(&keys, dense)?;
+        check(&values, dense * sizes.value_heads)?;
+        let words = [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words);
+        let places = parts_and_places(&keys, 1, dense, placed_key);
+        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), DECODERS[0]);
+        let places = parts_and_places(&values, sizes.value_heads, dense, placed_value);
+        let after = (keys.sources.len(), words[0] * u32::BITS as usize);
+        if !places.is_sorted_by_key(|place| place.part) {
+            let expected = "in the order of directions, those of each 128 or so together";
+            return Err(CudaError::Shape { what: "the stream of values", expected, got: values.bits.len() });
+        }
+        let values = Arrangement::new(&values, &places, kv_heads, units[1], after, DECODERS[1]);
         let key_back: Vec<f16> = back.keys.iter().map(|x| f16::from_f32(x * units[0])).collect();
         let value_back: Vec<f32> = back.values.iter().map(|x| x * units[1]).collect();
         Ok(SpectralTables {
-            entries: [
-                device.upload(&entries(&keys, units[0], places[0], placed_key)?)?,
-                device.upload(&entries(&values, units[1], places[1], placed_value)?)?,
-            ],
-            starts: [device.upload(keys.starts)?, device.upload(values.starts)?],
+            codings: [Coding::upload(device, &keys)?, Coding::upload(device, &values)?],
             key_back: device.upload(&key_back)?,
             key_means: device.upload(back.key_means)?,
             value_back: device.upload(&value_back)?,
             value_means: device.upload(back.value_means)?,
-            words: [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words),
+            words,
+            sources: device.upload([keys.sources, values.sources].concat().as_flattened())?,
         })
     }
 
-    /// Words a block of keys and of values.
+    /// Words a block of keys and of values, as a cache holds them: those of keys come first.
     pub fn words(&self) -> [usize; 2] {
         self.words
+    }
+
+    /// Words a superblock on the device.
+    pub fn stride(&self) -> usize {
+        self.sources.len() / 2
+    }
+
+    /// Which bits of a block's stream the halves of a superblock's words are.
+    pub(super) fn sources(&self) -> &Buffer<u32> {
+        &self.sources
     }
 
     /// Codes as kernels are told of them.
@@ -136,19 +182,15 @@ impl SpectralTables {
     /// # Errors
     /// [`CudaError::Length`] if there are fewer words than tokens need.
     pub fn view(&self, codes: &Codes) -> Result<CodedView, CudaError> {
-        let needed = self.words[0] + self.words[1];
-        if codes.room < needed {
-            return Err(CudaError::Length { what: "a superblock's room", expected: needed, got: codes.room });
-        }
-        codes.words.check("the codes", (codes.count.div_ceil(SUPERBLOCK) * codes.room + 1) * LANES)?;
+        codes.words.check("the codes", codes.count.div_ceil(SUPERBLOCK) * self.stride())?;
         Ok(CodedView {
             codes: codes.words.address(),
-            room: narrow("words", codes.room)?,
-            key_words: narrow("words", self.words[0])?,
+            stride: narrow("words", self.stride())?,
             count: narrow("tokens", codes.count)?,
             first: narrow("tokens", codes.first)?,
-            keys: [self.entries[0].address(), self.starts[0].address()],
-            values: [self.entries[1].address(), self.starts[1].address()],
+            padding: 0,
+            keys: self.codings[0].view(),
+            values: self.codings[1].view(),
             key_back: self.key_back.address(),
             key_means: self.key_means.address(),
             value_back: self.value_back.address(),
@@ -169,16 +211,13 @@ fn placed_key(place: u32) -> u32 {
     place ^ ((place / 64 % 4) << 3)
 }
 
-/// The same of values, in rows of 16 harmonics.
+/// The same of values, in rows of 16 harmonics; and rows 32 apart lie in other banks, too.
 fn placed_value(place: u32) -> u32 {
-    place ^ ((place / 64 % 2) << 3)
+    place ^ ((place / 64 % 2) << 3) ^ ((place / 512 % 2) << 5)
 }
 
-/// Entries beyond the last that kernels may read, and make nothing of.
-const SPARE: usize = 8;
-
-/// Entries as the kernels read them.
-fn entries(side: &Coefficients<'_>, unit: f32, places: usize, placed: fn(u32) -> u32) -> Result<Vec<u32>, CudaError> {
+/// Refuses coefficients that are none of a tile of `dense` places.
+fn check(side: &Coefficients<'_>, dense: usize) -> Result<(), CudaError> {
     let count = side.bits.len();
     let ends = side.starts.last().map_or(0, |&end| end as usize);
     for (what, got) in [("sizes", side.sizes.len()), ("places", side.places.len()), ("starts", ends)] {
@@ -188,20 +227,21 @@ fn entries(side: &Coefficients<'_>, unit: f32, places: usize, placed: fn(u32) ->
     }
     let ascending = side.starts.is_sorted();
     let known = side.bits.iter().all(|&k| (1..=MAX_BITS).contains(&usize::from(k)));
-    if !ascending || !known || side.places.iter().any(|&place| usize::from(place) >= places) {
+    if !ascending || !known || side.places.iter().any(|&place| usize::from(place) >= dense) {
         let expected = "ascending starts, 1 to 8 bits, and places of the tile";
         return Err(CudaError::Shape { what: "coefficients", expected, got: count });
     }
-    let mut position = 0u32;
-    let mut entries = Vec::with_capacity(4 * (count + SPARE));
-    for ((&bits, &size), &place) in side.bits.iter().zip(side.sizes).zip(side.places) {
-        let size = f16::from_f32(if size.is_finite() { size / unit } else { 0.0 });
-        let row = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
-        let levels = ((2u32 << bits) << 16) | ((1 << bits) - 1);
-        entries.extend([row + position % u32::BITS, levels, 2 * placed(u32::from(place)), u32::from(size.to_bits())]);
-        position += u32::from(bits);
-    }
-    let end = position / u32::BITS * (LANES * size_of::<u32>()) as u32;
-    (0..SPARE).for_each(|_| entries.extend([end, 0, 0, 0]));
-    Ok(entries)
+    Ok(())
+}
+
+/// Where coefficients stand: tiles have `heads` parts of `dense` places, in which `placed` says where.
+fn parts_and_places(side: &Coefficients<'_>, heads: usize, dense: usize, placed: fn(u32) -> u32) -> Vec<Place> {
+    let tiles = side.starts.windows(2).enumerate();
+    let tiles = tiles.flat_map(|(tile, ends)| std::iter::repeat_n(tile, (ends[1] - ends[0]) as usize));
+    let place = |(tile, &place): (usize, &u16)| {
+        let (part, at) = (usize::from(place) / dense, usize::from(place) % dense);
+        Place { part: tile * heads + part, at: placed(at as u32) }
+    };
+    let skipped = side.starts.first().map_or(0, |&first| first as usize);
+    tiles.zip(&side.places[skipped..]).map(place).collect()
 }

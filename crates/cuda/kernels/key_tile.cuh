@@ -1,0 +1,133 @@
+// Scores of coded keys: a tile of 32 dims of a head, 16 rotary pairs, all first halves before all second ones.
+//
+// Of each block of 16 tokens: an inverse cosine transform, the way back from directions to dims, RoPE inside the block,
+// and products with the queries, turned back to the block's first position. Four products of matrices whose results are
+// halves in the very registers that the next one reads, so nothing is converted or exchanged between them.
+#pragma once
+#include "device.cuh"
+
+// Defined for each program: HEAD_DIM, a multiple of 32; GROUP.
+#define BLOCK 16
+#define KEY_ROW 32
+#define KEY_TILES (HEAD_DIM / KEY_ROW)
+
+// d = a * b + c in halves; `low`, `high`: rows 0 to 7 and 8 to 15.
+__device__ __forceinline__ void halves_product(u32 (&d)[2], const u32 (&a)[4], u32 b0, u32 b1, u32 low, u32 high) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0, %1}, {%2, %3, %4, %5}, {%6, %7}, {%8, %9};"
+        : "=r"(d[0]), "=r"(d[1])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(low), "r"(high));
+}
+
+// Cosine and sine of a number of turns.
+__device__ __forceinline__ float2 circle(double turns) {
+    float2 point;
+    sincospif(float(2.0 * (turns - floor(turns))), &point.y, &point.x);
+    return point;
+}
+
+// A warp's tile: what is the same for all blocks, and the queries.
+struct KeyTile {
+    // B fragments [32 directions][32 dims], and means, of two dims a register, as C fragments.
+    u32 back[2][4][2];
+    u32 mean[4];
+    // Cosines and sines of the turns inside a block of this lane's tokens and pairs, [half of the pairs][row].
+    u32 cos[2][2];
+    u32 sin[2][2];
+};
+
+// The way back and the means of tile `number`, [32 directions][32 dims] and [32 dims].
+__device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, const float *means) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const f16 *at = back + (k * 16 + i * 8 + lane % 4 * 2) * 32 + n * 8 + lane / 4;
+                tile.back[k][n][i] = u32(at[0]) | u32(at[32]) << 16;
+            }
+        tile.mean[n] = pack_f16(means[n * 8 + lane % 4 * 2], means[n * 8 + lane % 4 * 2 + 1]);
+    }
+}
+
+// The turns of tile `number` inside a block, as `Constants` in spectral.cu has them.
+__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, u32 number) {
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + threadIdx.x % 32);
+            tile.cos[half][row] = both.x;
+            tile.sin[half][row] = both.y;
+        }
+}
+
+// Queries as B fragments: first halves, second halves, and the first ones negated.
+struct Turned {
+    u32 first[2];
+    u32 second[2];
+    u32 minus[2];
+};
+
+// The dims of tile `number` of queries [GROUP][HEAD_DIM], turned back to where the superblock begins: `now` [D / 2].
+__device__ __forceinline__ Turned turn_queries(const float *q, const float2 *now, u32 number) {
+    const int lane = threadIdx.x % 32, query = lane / 4;
+    Turned out;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const int pair = number * 16 + half * 8 + lane % 4 * 2;
+        float2 first = make_float2(0.0f, 0.0f), second = first;
+        if (query < GROUP) {
+            first = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + pair);
+            second = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + HEAD_DIM / 2 + pair);
+        }
+        const float2 a = now[pair], b = now[pair + 1];
+        out.first[half] = pack_f16(first.x * a.x + second.x * a.y, first.y * b.x + second.y * b.y);
+        out.second[half] = pack_f16(second.x * a.x - first.x * a.y, second.y * b.x - first.y * b.y);
+        out.minus[half] = minus_f16(out.first[half]);
+    }
+    return out;
+}
+
+// A block's coefficients [16 harmonics][32 directions] as B fragments, from shared memory.
+__device__ __forceinline__ void load_block(u32 (&b)[2][4], u32 coefficients) {
+    const int lane = threadIdx.x % 32;
+    const u32 row = coefficients + (lane % 16) * KEY_ROW * 2;
+    // Pieces of a row stand where `placed_key` in attention/spectral_tables.rs puts them.
+#pragma unroll
+    for (int n = 0; n < 2; n++) load_matrices_transposed(b[n], row + ((2 * n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
+}
+
+// Adds the scores of a block's 16 tokens and up to 8 heads; `turn`: the turn up to this block.
+__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
+                                            const Turned &queries, uint4 turn, const u32 (&b)[2][4]) {
+    u32 y[4][2];
+#pragma unroll
+    for (int n = 0; n < 2; n++) {
+        halves_product(y[2 * n], cosines, b[n][0], b[n][1], 0, 0);
+        halves_product(y[2 * n + 1], cosines, b[n][2], b[n][3], 0, 0);
+    }
+    const u32 left[4] = {y[0][0], y[0][1], y[1][0], y[1][1]}, right[4] = {y[2][0], y[2][1], y[3][0], y[3][1]};
+    u32 k[4][2];
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+        halves_product(k[n], left, tile.back[0][n][0], tile.back[0][n][1], tile.mean[n], tile.mean[n]);
+        halves_product(k[n], right, tile.back[1][n][0], tile.back[1][n][1], k[n][0], k[n][1]);
+    }
+    u32 first[4], second[4], q[2][2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const u32 cos = half ? turn.z : turn.x, sin = half ? turn.w : turn.y;
+        q[0][half] = fused_f16(queries.first[half], cos, times_f16(queries.second[half], sin));
+        q[1][half] = fused_f16(queries.second[half], cos, times_f16(queries.minus[half], sin));
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], s = tile.sin[half][row];
+            first[2 * half + row] = fused_f16(x, c, minus_f16(times_f16(z, s)));
+            second[2 * half + row] = fused_f16(x, s, times_f16(z, c));
+        }
+    }
+    product_f16(s, first, q[0][0], q[0][1]);
+    product_f16(s, second, q[1][0], q[1][1]);
+}

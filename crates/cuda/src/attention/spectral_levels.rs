@@ -1,0 +1,82 @@
+//! The levels of the trellis code as kernels/codes.cuh looks them up.
+
+use fourier_kv_spectral::trellis::{LEVELS, MAX_BITS};
+use half::f16;
+
+/// Words of the table, `LEVEL_WORDS` in the source.
+const WORDS: usize = 320;
+/// Where the levels of 1 bit and more begin, `LEVELS_OF` in the source.
+const FIRST: [usize; MAX_BITS] = [0, 4, 8, 16, 32, 64, 128, 192];
+
+/// The table: of one bit two numbers, whose sums with signs the levels are; of two bits the upper and the lower bytes of
+/// the levels; of three bits those of the positive levels; of more the positive levels, a word each up to 6 bits.
+pub(super) fn words() -> Vec<u32> {
+    let mut table = vec![0u32; WORDS];
+    for bits in 1..=MAX_BITS {
+        let levels = LEVELS[bits];
+        let positive = &levels[levels.len() / 2..];
+        let own = match bits {
+            1 => vec![twice((positive[1] + positive[0]) / 2.0), twice((positive[1] - positive[0]) / 2.0)],
+            2 => bytes(levels),
+            3 => bytes(positive),
+            4..=6 => positive.iter().map(|&x| code(x)).collect(),
+            _ => positive.chunks(2).map(|x| code(x[0]) | code(x[1]) << 16).collect(),
+        };
+        table[FIRST[bits - 1]..][..own.len()].copy_from_slice(&own);
+    }
+    table
+}
+
+fn code(x: f32) -> u32 {
+    u32::from(f16::from_f32(x).to_bits())
+}
+
+fn twice(x: f32) -> u32 {
+    code(x) * 0x1_0001
+}
+
+/// The upper bytes of eight halves, and then the lower ones.
+fn bytes(levels: &[f32]) -> Vec<u32> {
+    let byte = |shift: u32| {
+        let word = move |four: &[f32]| {
+            four.iter().enumerate().fold(0, |word, (i, &x)| word | (code(x) >> shift & 0xff) << (8 * i))
+        };
+        levels.chunks(4).map(word).collect::<Vec<_>>()
+    };
+    [byte(8), byte(0)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Level `number` of `bits` bits, as the kernels find it.
+    fn found(table: &[u32], bits: usize, number: usize) -> f32 {
+        let half = |code: u32| f16::from_bits(code as u16).to_f32();
+        let own = &table[FIRST[bits - 1]..];
+        let byte = |first: usize, i: usize| own[first + i / 4] >> (8 * (i % 4)) & 0xff;
+        let wide = |i: usize| half(byte(0, i) << 8 | byte(2, i));
+        let count = 2 << bits;
+        let positive = number >= count / 2;
+        let magnitude = if positive { number - count / 2 } else { count / 2 - 1 - number };
+        let sign = if positive { 1.0 } else { -1.0 };
+        match bits {
+            1 => sign * half(own[0]) + if number % 2 == 1 { half(own[1]) } else { -half(own[1]) },
+            2 => wide(number),
+            3 => sign * wide(magnitude),
+            4..=6 => sign * half(own[magnitude]),
+            _ => sign * half(own[magnitude / 2] >> (16 * (magnitude % 2))),
+        }
+    }
+
+    #[test]
+    fn every_level_is_found_as_a_half() {
+        let table = words();
+        for bits in 1..=MAX_BITS {
+            for (number, &level) in LEVELS[bits].iter().enumerate() {
+                let off = (found(&table, bits, number) - level).abs();
+                assert!(off <= level.abs().max(0.5) / 1024.0, "{bits} bits, {number}: off by {off}");
+            }
+        }
+    }
+}
