@@ -20,7 +20,10 @@ pub(crate) fn check(root: &Path) -> Result<(), Failed> {
     test.env("FOURIER_KV_NVRTC", compiler(root, &python)?);
     step(test.args(["test", "--package", "fourier-kv-cuda", "--test", "kernels", "--", "--nocapture"]))?;
     let with_cuda = ["--package", "fourier-kv", "--features", "cuda"];
-    step(cargo(root).arg("clippy").args(with_cuda).args(["--all-targets", "--", "-D", "warnings"]))?;
+    for package in ["fourier-kv-engine", "fourier-kv"] {
+        let linted = ["--package", package, "--features", "cuda", "--all-targets"];
+        step(cargo(root).arg("clippy").args(linted).args(["--", "-D", "warnings"]))?;
+    }
     step(cargo(root).arg("test").args(with_cuda).args(["--bins"]))
 }
 

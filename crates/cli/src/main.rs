@@ -7,9 +7,11 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod bench;
 mod calibrate;
 mod cancel;
 mod chat;
+mod computer;
 mod doctor;
 mod environment;
 mod evaluate;
@@ -73,6 +75,7 @@ fn run(command: &Command, session: &Session) -> Result<Ending, Failure> {
         Command::Inspect(args) => inspect::inspect(args, session)?,
         Command::Calibrate(args) => calibrate::calibrate(args, session)?,
         Command::Eval(args) => return evaluate::evaluate(args, session),
+        Command::Bench(args) => bench::bench(args, session)?,
         Command::Serve(args) => serve::serve(args, session)?,
         Command::Pull(args) => pull(args, session)?,
         Command::Doctor(args) => doctor(args, session)?,

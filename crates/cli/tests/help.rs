@@ -33,6 +33,11 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_bench() {
+    assert_golden("bench", &["bench"]);
+}
+
+#[test]
 fn help_of_chat() {
     assert_golden("chat", &["chat"]);
 }

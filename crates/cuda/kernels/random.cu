@@ -17,6 +17,12 @@ __device__ __forceinline__ float normal(u64 seed, u64 at) {
     return sqrtf(-2.0f * __logf(first)) * cospif(2.0f * second);
 }
 
+// `count` words of 32 random bits. Blocks of 256 threads, any number.
+extern "C" __global__ void random_words(u32 *to, u64 count, u64 seed) {
+    for (u64 at = u64(blockIdx.x) * 256 + threadIdx.x; at < count; at += u64(gridDim.x) * 256)
+        to[at] = u32(mixed(seed ^ mixed(at)) >> 32);
+}
+
 // `count` numbers of the given deviation. Blocks of 256 threads, any number.
 extern "C" __global__ void random_bf16(bf16 *to, u64 count, u64 seed, float deviation) {
     for (u64 at = u64(blockIdx.x) * 256 + threadIdx.x; at < count; at += u64(gridDim.x) * 256)

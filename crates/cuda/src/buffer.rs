@@ -42,6 +42,34 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.memcpy_htod(numbers, &mut self.slice).during("copying to the GPU")
     }
 
+    /// Copies `numbers` to where number `first` is.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if it ends before they do.
+    pub fn write_at(&mut self, first: usize, numbers: &[T]) -> Result<(), CudaError> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let end = first.saturating_add(numbers.len());
+        self.check("a buffer", end)?;
+        self.stream.memcpy_htod(numbers, &mut self.slice.slice_mut(first..end)).during("copying to the GPU")
+    }
+
+    /// Copies a range of another buffer to where number `first` is.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if either ends before it.
+    pub fn copy_from(&mut self, first: usize, from: &Self, range: std::ops::Range<usize>) -> Result<(), CudaError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let end = first.saturating_add(range.len());
+        self.check("a buffer", end)?;
+        from.check("a buffer", range.end)?;
+        let from = from.slice.slice(range);
+        self.stream.memcpy_dtod(&from, &mut self.slice.slice_mut(first..end)).during("copying on the GPU")
+    }
+
     /// All of it, once everything before is done.
     ///
     /// # Errors
@@ -63,6 +91,18 @@ impl<T: DeviceRepr> Buffer<T> {
     {
         self.check("a buffer", range.end)?;
         self.stream.clone_dtoh(&self.slice.slice(range)).during("copying from the GPU")
+    }
+
+    /// Its first numbers, as many as `to` is long, once everything before is done.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if `to` is longer.
+    pub fn read_into(&self, to: &mut [T]) -> Result<(), CudaError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        self.check("a buffer", to.len())?;
+        self.stream.memcpy_dtoh(&self.slice.slice(..to.len()), to).during("copying from the GPU")
     }
 
     /// Numbers it holds.

@@ -135,6 +135,11 @@ impl Device {
         Ok(buffer)
     }
 
+    /// Makes this device the calling thread's, as libraries of NVIDIA want it.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+        self.context.bind_to_thread().during("choosing the GPU")
+    }
+
     /// The kernels of a source, compiled for this device.
     pub(crate) fn module(&self, source: &Source) -> Result<Arc<CudaModule>, CudaError> {
         let (major, minor) = self.info.capability;

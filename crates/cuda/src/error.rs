@@ -35,6 +35,14 @@ pub enum CudaError {
         /// The names and paths tried.
         tried: String,
     },
+    /// No library of matrix products.
+    #[error(
+        "the library of matrix products, cuBLASLt (libcublasLt.so, version 12 or 13), was not found: tried {tried}"
+    )]
+    NoBlas {
+        /// The names and paths tried.
+        tried: String,
+    },
     /// A kernel that does not compile.
     #[error("kernel {file} does not compile for {arch}: {log}")]
     Compile {

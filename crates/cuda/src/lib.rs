@@ -9,16 +9,23 @@
 //! threads attends to; what it saw is a state `(max, sum, out)` as on the CPU, with maxima in powers of two. Everything
 //! of a device is done on one stream, in order; only reading and [`Device::synchronize`] wait.
 //!
+//! [`model`] puts them together to a forward pass, which is given sizes and numbers and knows no files. Its matrix products
+//! are those of cuBLASLt, which is loaded then.
+//!
 //! How fast each kernel is, and what binds it: docs/kernels.md.
 
 pub mod attention;
+mod blas;
 mod buffer;
 mod compiled;
 pub mod device;
 mod error;
 mod graph;
 mod kernel;
+mod memory;
+pub mod model;
 mod nvrtc;
+pub mod product;
 mod random;
 mod source;
 
@@ -27,6 +34,7 @@ pub use compiled::Compiler;
 pub use device::{Device, DeviceInfo};
 pub use error::CudaError;
 pub use graph::{Graph, Stopwatch};
+pub use memory::MemoryUse;
 pub use nvrtc::{Compiled, Nvrtc};
 pub use random::Random;
 pub use source::Source;

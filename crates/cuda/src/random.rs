@@ -11,6 +11,7 @@ use crate::{Buffer, CudaError, Device, Source};
 pub struct Random {
     bf16: Kernel,
     f32: Kernel,
+    words: Kernel,
     seed: u64,
 }
 
@@ -22,7 +23,7 @@ impl Random {
     pub fn new(device: &Device, seed: u64) -> Result<Self, CudaError> {
         let module = device.module(&Source::random())?;
         let kernel = |name| Kernel::new(&module, name, 256);
-        Ok(Random { bf16: kernel("random_bf16")?, f32: kernel("random_f32")?, seed })
+        Ok(Random { bf16: kernel("random_bf16")?, f32: kernel("random_f32")?, words: kernel("random_words")?, seed })
     }
 
     /// Fills `to` with numbers of standard deviation `deviation`.
@@ -41,6 +42,17 @@ impl Random {
     pub fn f32(&mut self, device: &Device, to: &mut Buffer<f32>, deviation: f32) -> Result<(), CudaError> {
         self.seed += 1;
         fill(&self.f32, device, to, (self.seed, deviation))
+    }
+
+    /// Fills `to` with random bits.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn words(&mut self, device: &Device, to: &mut Buffer<u32>) -> Result<(), CudaError> {
+        self.seed += 1;
+        let (address, count) = (to.address(), to.len() as u64);
+        // SAFETY: the arguments in the kernel's order; it writes as many words as there are.
+        unsafe { self.words.launch(device, (1024, 1, 1), &mut [arg(&address), arg(&count), arg(&self.seed)]) }
     }
 }
 

@@ -70,6 +70,21 @@ impl Source {
         Source { file: "spectral.cu", text: include_str!("../kernels/spectral.cu"), sizes }
     }
 
+    /// Bias, RoPE and the append of new tokens; moves of rows held whole.
+    pub fn append(head_dim: usize) -> Self {
+        Source { file: "append.cu", text: include_str!("../kernels/append.cu"), sizes: vec![("HEAD_DIM", head_dim)] }
+    }
+
+    /// What a forward pass does between its products.
+    pub fn rows() -> Self {
+        Source { file: "rows.cu", text: include_str!("../kernels/rows.cu"), sizes: Vec::new() }
+    }
+
+    /// A plain product, the oracle of the library's.
+    pub fn product() -> Self {
+        Source { file: "product.cu", text: include_str!("../kernels/product.cu"), sizes: Vec::new() }
+    }
+
     /// Random numbers.
     pub fn random() -> Self {
         Source { file: "random.cu", text: include_str!("../kernels/random.cu"), sizes: Vec::new() }

@@ -8,7 +8,8 @@ use fourier_kv_cuda::{CudaError, Nvrtc, Source};
 
 /// Each kernel file with the sizes of the models that people have, and the ends of what is allowed.
 fn sources() -> Vec<Source> {
-    let mut sources = vec![Source::random()];
+    let mut sources = vec![Source::random(), Source::rows(), Source::product()];
+    sources.extend([32, 64, 96, 128].map(Source::append));
     // Llama 3 8B, Llama 3 70B and Qwen2.5 7B, SmolLM2, Qwen2.5 0.5B, heads of their own.
     let heads = [(128, 4), (128, 8), (128, 7), (64, 3), (64, 7), (64, 1), (96, 1)];
     for (head_dim, group) in heads {

@@ -44,6 +44,19 @@ pub enum EngineError {
     /// The forward pass.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// The GPU.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] fourier_kv_cuda::CudaError),
+    /// A cache that is not there on the GPU yet.
+    #[cfg(feature = "cuda")]
+    #[error("the GPU keeps the past as {has} only, so far; {got} was asked for")]
+    DeviceCache {
+        /// What there is.
+        has: &'static str,
+        /// The cache asked for.
+        got: String,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads: {reason}")]
     Threads {

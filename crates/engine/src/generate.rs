@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use fourier_kv_model::decoder::{ForwardError, LogitRows, Progress};
+use fourier_kv_model::decoder::{ForwardError, Progress};
 use fourier_kv_model::tokenizer::DecodeStream;
 
 use crate::sampler::{Sampler, Sampling};
 use crate::stop::{Passed, StopFilter};
-use crate::{Engine, EngineError, Session};
+use crate::{Engine, EngineError, Predictor};
 
 /// How an answer is to be made.
 #[derive(Clone, Debug)]
@@ -84,14 +84,14 @@ pub struct Generation {
 }
 
 impl Engine {
-    /// Reads `prompt` into the session and answers. `watch` sees every event and may stop; what was made until then
+    /// Reads `prompt` into the session, or another sequence of this model, and answers. `watch` sees every event and may stop; what was made until then
     /// is returned, or [`ForwardError::Stopped`] if that was still the prompt.
     ///
     /// # Errors
     /// If the prompt is empty or too long, a token does not fit the model, or the settings make no sense.
     pub fn generate(
         &self,
-        session: &mut Session<'_>,
+        session: &mut dyn Predictor,
         prompt: &[u32],
         options: &GenerateOptions,
         watch: &mut (dyn FnMut(Event<'_>) -> ControlFlow<()> + Send),
@@ -99,7 +99,7 @@ impl Engine {
         let sampler = Sampler::new(options.sampling)?;
         self.check_length(session, prompt, options)?;
         let begun = Instant::now();
-        session.prompt(prompt, LogitRows::Last, &mut |p| watch(Event::Prompt(p)))?;
+        session.read(prompt, &mut |p| watch(Event::Prompt(p)))?;
         let prefill = begun.elapsed();
         if watch(Event::PromptDone).is_break() {
             return Err(ForwardError::Stopped.into());
@@ -112,7 +112,7 @@ impl Engine {
             filter: StopFilter::new(&options.stop),
             text: String::new(),
             tokens: Vec::new(),
-            before: session.tokens().len(),
+            before: session.count(),
             passes: 0,
         };
         answer.reserve(session);
@@ -121,14 +121,14 @@ impl Engine {
 
     fn check_length(
         &self,
-        session: &Session<'_>,
+        session: &dyn Predictor,
         prompt: &[u32],
         options: &GenerateOptions,
     ) -> Result<(), EngineError> {
         if prompt.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
-        let tokens = session.tokens().len() + prompt.len();
+        let tokens = session.count() + prompt.len();
         let context = self.model().config().context_length;
         match tokens < context || options.past_context {
             true => Ok(()),
@@ -161,7 +161,7 @@ type Watch<'a> = dyn FnMut(Event<'_>) -> ControlFlow<()> + Send + 'a;
 impl Answer<'_> {
     fn run(
         mut self,
-        session: &mut Session<'_>,
+        session: &mut dyn Predictor,
         prefill: Duration,
         watch: &mut Watch<'_>,
     ) -> Result<Generation, EngineError> {
@@ -170,7 +170,7 @@ impl Answer<'_> {
             if let Some(finish) = self.limit() {
                 break finish;
             }
-            let token = self.sampler.choose(session.logits().row(0))?;
+            let token = self.sampler.choose(session.next_logits())?;
             if !self.options.ignore_end && self.engine.end_tokens().contains(&token) {
                 break Finish::End;
             }
@@ -179,7 +179,7 @@ impl Answer<'_> {
                 break finish;
             }
             if self.limit().is_none() {
-                session.step(token)?;
+                session.advance(token)?;
                 self.passes += 1;
             }
         };
@@ -193,14 +193,14 @@ impl Answer<'_> {
 
     /// Makes room for the answer, so that its tokens need not wait for memory: for all that it may have, up to a
     /// number that takes no memory to speak of.
-    fn reserve(&mut self, session: &mut Session<'_>) {
+    fn reserve(&mut self, session: &mut dyn Predictor) {
         let left = self.engine.model().config().context_length.saturating_sub(self.before);
         let most = if self.options.past_context { usize::MAX } else { left };
         let tokens = self.options.max_tokens.unwrap_or(usize::MAX).min(most).min(MOST_RESERVED);
         self.tokens.reserve(tokens);
         self.text.reserve(tokens * BYTES_A_TOKEN);
         // The last token of an answer is not computed with.
-        session.reserve(tokens.saturating_sub(1));
+        session.make_room(tokens.saturating_sub(1));
     }
 
     /// Whether the answer is as long as it may be.

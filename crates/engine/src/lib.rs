@@ -23,18 +23,21 @@
 //! ```
 //!
 //! An [`Engine`] is a model with its tokenizer, its threads and the working memory they share; a [`Session`] is one
-//! sequence with its cache. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but
+//! sequence with its cache. With the feature `cuda`, a `device::DeviceModel` computes on a GPU. A [`scheduler::Scheduler`] computes many sequences together. Nothing here knows of files but
 //! models, plans and parked sessions, of terminals, or of HTTP.
 #![forbid(unsafe_code)]
 
 mod calibrate;
 mod constraint;
+#[cfg(feature = "cuda")]
+pub mod device;
 mod engine;
 mod error;
 mod generate;
 mod harm;
 mod parking;
 mod penalties;
+mod predictor;
 mod sampler;
 pub mod scheduler;
 mod session;
@@ -51,5 +54,6 @@ pub use fourier_kv_model::chat::Message;
 pub use generate::{Event, Finish, GenerateOptions, Generation};
 pub use harm::{HarmOptions, measure_shares};
 pub use penalties::Penalties;
+pub use predictor::Predictor;
 pub use sampler::{Sampler, SamplerError, Sampling};
 pub use session::Session;

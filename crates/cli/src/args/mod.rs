@@ -1,6 +1,7 @@
 //! What was typed. What it means, and whether it goes together, is for [`crate::requests`].
 
 mod chatting;
+mod measuring;
 mod options;
 mod serving;
 mod subcommands;
@@ -8,6 +9,7 @@ mod subcommands;
 use clap::{Parser, Subcommand};
 
 pub(crate) use chatting::ChatArgs;
+pub(crate) use measuring::BenchArgs;
 pub(crate) use options::{CacheArgs, DeviceArgs, GenerationArgs, MemoryArgs, SessionArgs, SourceArgs};
 pub(crate) use serving::ServeArgs;
 pub(crate) use subcommands::{CalibrateArgs, Compress, DoctorArgs, EvalArgs, InspectArgs, PullArgs, RunArgs};
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Measure quality against bytes: caches, by tasks
     Eval(EvalArgs),
+    /// Measure speed: how fast prompts are read and tokens made
+    Bench(BenchArgs),
     /// Serve the model over HTTP: OpenAI's API, and a page
     Serve(ServeArgs),
     /// Fetch a model and check it

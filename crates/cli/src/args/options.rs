@@ -78,7 +78,7 @@ pub(crate) struct SessionArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct DeviceArgs {
-    /// What computes: cpu
+    /// What computes: cpu; 'run' and 'bench' take cuda or cuda:N, too
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
 

@@ -77,8 +77,10 @@ fn python(environment: &Environment) -> Python {
 
 fn choices(graphics: &graphics::Graphics, team: &Team) -> Vec<Choice> {
     let device_reason = match graphics.nvidia_driver || !graphics.gpus.is_empty() {
-        true => "models compute on the CPU only in this version, so the GPU here is left alone",
-        false => "models compute on the CPU only in this version",
+        true => {
+            "what is not asked to use the GPU here computes on the CPU ('run' and 'bench' with --device cuda --cache exact)"
+        }
+        false => "no GPU was found",
     };
     let choice = |what, choice: &str, why: &str| Choice { what, choice: choice.to_owned(), why: why.to_owned() };
     vec![

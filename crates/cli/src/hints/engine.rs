@@ -32,12 +32,37 @@ pub(super) fn hint(error: &EngineError) -> Option<String> {
         EngineError::Sampler(error) => sampler(error),
         EngineError::Forward(error) => return forward(error),
         EngineError::Threads { .. } => "try a smaller --threads",
+        #[cfg(feature = "cuda")]
+        EngineError::Cuda(error) => return gpu(error),
+        #[cfg(feature = "cuda")]
+        EngineError::DeviceCache { .. } => "add --cache exact, or leave --device out for the CPU",
         EngineError::EmptyPrompt => "give a question, a text with --file FILE, or both",
         EngineError::PromptTooLong { tokens, context } => return Some(too_long(*tokens, *context)),
         EngineError::ShortText { .. } => "give more text, or a cache with a smaller window: --cache fourier:window=256",
         EngineError::ShortSequence { .. } => {
             "give a larger --sequence, or a cache with a smaller window: --cache fourier:window=256,harmonics=128"
         }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// What to do about a GPU.
+#[cfg(feature = "cuda")]
+fn gpu(error: &fourier_kv_engine::device::CudaError) -> Option<String> {
+    use fourier_kv_engine::device::CudaError;
+    let text = match error {
+        CudaError::Memory { .. } => {
+            "end other programs on the GPU ('fourier-kv doctor' shows what is free), give a shorter text or a smaller \
+             model, or leave --device out for the CPU"
+        }
+        CudaError::NoCompiler { .. } | CudaError::NoBlas { .. } => {
+            "install NVIDIA's CUDA libraries, version 12 or 13, where the system finds them (LD_LIBRARY_PATH), or leave \
+             --device out for the CPU"
+        }
+        CudaError::Lost { .. } => "the driver's log (dmesg) says why; start again, or leave --device out for the CPU",
+        CudaError::Shape { .. } | CudaError::TooOld { .. } => "leave --device out for the CPU",
+        CudaError::File { .. } => "set XDG_CACHE_HOME to a folder that you may write to",
         _ => return None,
     };
     Some(text.to_owned())

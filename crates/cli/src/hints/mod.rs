@@ -50,7 +50,11 @@ fn request(error: &RequestError) -> String {
         #[cfg(feature = "cuda")]
         RequestError::Gpu { .. } => "'fourier-kv doctor' shows which GPUs there are; leave --device out for the CPU",
         #[cfg(feature = "cuda")]
-        RequestError::GpuModels { .. } => "leave --device out, or use --device cpu",
+        RequestError::GpuCommand(_) => "leave --device out, or use --device cpu",
+        #[cfg(feature = "cuda")]
+        RequestError::GpuCache { .. } => "add --cache exact, or leave --device out for the CPU",
+        #[cfg(feature = "cuda")]
+        RequestError::GpuSession { .. } => "leave it out, or leave --device out for the CPU",
         RequestError::UnknownDevice(_) => "use --device cpu",
         RequestError::NoSuchInstructions(_) => {
             "leave --cpu out to take the best that this machine has; 'fourier-kv doctor' shows what that is"

@@ -53,7 +53,7 @@ impl CalibrateRequest {
             texts: text_files(&args.text)?,
             output: args.output.clone(),
             work: work(args)?,
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

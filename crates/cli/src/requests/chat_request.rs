@@ -44,7 +44,7 @@ impl ChatRequest {
             cache: CacheRequest::within(&args.cache, &args.memory)?,
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

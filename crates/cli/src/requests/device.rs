@@ -1,5 +1,8 @@
 //! What computes, and with how many threads.
 
+use fourier_kv_engine::cache::CacheKind;
+#[cfg(feature = "cuda")]
+use fourier_kv_engine::cache::Storage;
 use fourier_kv_engine::kernels::isa::{Isa, Level};
 
 use super::RequestError;
@@ -13,6 +16,9 @@ const MOST_THREADS: usize = 4096;
 pub(crate) enum Device {
     /// The processor.
     Cpu,
+    /// The GPU of this number, which is there.
+    #[cfg(feature = "cuda")]
+    Cuda(usize),
 }
 
 /// What computes, and how much of it.
@@ -27,16 +33,40 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Understands `--device`, `--cpu` and `--threads`.
+    /// Understands `--device`, `--cpu` and `--threads` of a command that computes on GPUs, too.
     pub(super) fn new(args: &DeviceArgs) -> Result<Self, RequestError> {
         let device = match args.device.as_str() {
             "cpu" => Device::Cpu,
             other => match gpu_number(other) {
-                Some(number) => return Err(gpu(other, number)),
+                Some(number) => gpu(other, number)?,
                 None => return Err(RequestError::UnknownDevice(other.to_owned())),
             },
         };
         Ok(Self { device, isa: instructions(&args.cpu, &Isa::available())?, threads: threads(args.threads)? })
+    }
+
+    /// The same of a command that computes on the CPU alone.
+    pub(super) fn of_cpu(args: &DeviceArgs) -> Result<Self, RequestError> {
+        let machine = Self::new(args)?;
+        match machine.device {
+            Device::Cpu => Ok(machine),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) => Err(RequestError::GpuCommand(args.device.clone())),
+        }
+    }
+}
+
+impl Machine {
+    /// Refuses caches that are not there on what computes, which `args` asked for.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps, clippy::unused_self, unused_variables))]
+    pub(super) fn check_cache(&self, args: &DeviceArgs, kind: &CacheKind) -> Result<(), RequestError> {
+        match self.device {
+            Device::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) if *kind == CacheKind::Exact(Storage::Bf16) => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) => Err(RequestError::GpuCache { asked: args.device.clone(), cache: kind.to_string() }),
+        }
     }
 }
 
@@ -48,20 +78,17 @@ fn gpu_number(asked: &str) -> Option<usize> {
     }
 }
 
-/// Why a GPU cannot be computed on.
+/// The GPU, if it is there.
 #[cfg(feature = "cuda")]
-fn gpu(asked: &str, number: usize) -> RequestError {
-    let asked = asked.to_owned();
-    match fourier_kv_cuda::device::look(number) {
-        Ok(info) => RequestError::GpuModels { asked, name: info.name },
-        Err(source) => RequestError::Gpu { asked, source },
-    }
+fn gpu(asked: &str, number: usize) -> Result<Device, RequestError> {
+    let looked = fourier_kv_cuda::device::look(number);
+    looked.map(|_| Device::Cuda(number)).map_err(|source| RequestError::Gpu { asked: asked.to_owned(), source })
 }
 
 /// Why a GPU cannot be computed on.
 #[cfg(not(feature = "cuda"))]
-fn gpu(asked: &str, _: usize) -> RequestError {
-    RequestError::DeviceNotBuilt(asked.to_owned())
+fn gpu(asked: &str, _: usize) -> Result<Device, RequestError> {
+    Err(RequestError::DeviceNotBuilt(asked.to_owned()))
 }
 
 /// The best of the instruction sets `available`, slowest first, that `--cpu` allows.
@@ -100,11 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cpu_computes() {
+    fn devices_are_there_or_refused() {
         assert_eq!(machine("cpu", Some(3)).unwrap(), Machine { device: Device::Cpu, isa: Isa::detect(), threads: 3 });
         assert!(machine("cpu", None).unwrap().threads >= 1);
         for gpu in ["cuda", "cuda:1"] {
-            let refused = machine(gpu, None).unwrap_err().to_string();
+            // Where there is a GPU, commands of the CPU refuse it.
+            let args = DeviceArgs { device: gpu.to_owned(), cpu: "auto".to_owned(), threads: None };
+            let refused = Machine::of_cpu(&args).unwrap_err().to_string();
             assert!(refused.contains(&format!("--device {gpu}")), "{refused}");
         }
         for wrong in ["tpu", "cuda:", "cuda:x", "cuda:-1", "cudas", "CUDA"] {

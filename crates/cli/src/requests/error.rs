@@ -39,14 +39,27 @@ pub(crate) enum RequestError {
         /// Why not.
         source: fourier_kv_cuda::CudaError,
     },
-    /// A GPU that is there, for models that cannot run on it.
+    /// A GPU that is there, for a command that does not compute on it.
     #[cfg(feature = "cuda")]
-    #[error("--device {asked}: {name} is there, but this version runs attention kernels on it and no whole models yet")]
-    GpuModels {
+    #[error("--device {0}: the GPU is there, but 'run' and 'bench' alone compute on it in this version")]
+    GpuCommand(String),
+    /// A cache that is not there on GPUs yet.
+    #[cfg(feature = "cuda")]
+    #[error("--device {asked}: the GPU keeps the past as exact only in this version; --cache {cache} was asked for")]
+    GpuCache {
         /// What was typed.
         asked: String,
-        /// The GPU.
-        name: String,
+        /// The cache asked for.
+        cache: String,
+    },
+    /// Sessions on disk, which are of the CPU's caches.
+    #[cfg(feature = "cuda")]
+    #[error("--device {asked}: sessions cannot be opened or saved on the GPU in this version; {option} was given")]
+    GpuSession {
+        /// What was typed.
+        asked: String,
+        /// The option.
+        option: &'static str,
     },
     /// A word that names no device.
     #[error("--device expects cpu, cuda, or cuda:N; got '{0}'")]

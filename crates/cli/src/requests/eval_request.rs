@@ -76,7 +76,7 @@ impl EvalRequest {
                 seed: args.seed,
             },
             output: args.output.clone(),
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What was typed, understood: options checked together, defaults filled in, before any work.
 
+mod bench_request;
 mod calibrate_request;
 mod chat_request;
 mod device;
@@ -15,6 +16,7 @@ mod size;
 mod text;
 
 pub(crate) use {
+    bench_request::BenchRequest,
     calibrate_request::{CalibrateRequest, Work},
     chat_request::ChatRequest,
     device::{Device, Machine, threads},

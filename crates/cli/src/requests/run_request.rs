@@ -118,7 +118,7 @@ impl RunRequest {
             let without = "with --raw, which leaves the chat template out";
             return Err(RequestError::NoEffect { option: "--system", without });
         }
-        Ok(Self {
+        let request = Self {
             model: args.model.model.clone(),
             sources: args.model.sources.clone(),
             prompt: Prompt::new(&args.file, &args.prompt)?,
@@ -128,7 +128,24 @@ impl RunRequest {
             session: SessionRequest::new(&args.session)?,
             generation: Generation::new(&args.generation)?,
             machine: Machine::new(&args.device)?,
-        })
+        };
+        #[cfg(feature = "cuda")]
+        request.check_gpu(&args.device.device)?;
+        request.machine.check_cache(&args.device, &request.cache.kind)?;
+        Ok(request)
+    }
+
+    /// Refuses sessions, which are of the CPU's caches, if a GPU was asked for.
+    #[cfg(feature = "cuda")]
+    fn check_gpu(&self, asked: &str) -> Result<(), RequestError> {
+        if matches!(self.machine.device, super::Device::Cpu) {
+            return Ok(());
+        }
+        let sessions = [("--session", &self.session.open), ("--save-session", &self.session.save)];
+        if let Some((option, _)) = sessions.into_iter().find(|(_, path)| path.is_some()) {
+            return Err(RequestError::GpuSession { asked: asked.to_owned(), option });
+        }
+        Ok(())
     }
 }
 

@@ -79,7 +79,7 @@ impl ServeRequest {
             },
             grace: Duration::from_secs(args.grace),
             cache: CacheRequest::new(&args.cache)?,
-            machine: Machine::new(&args.device)?,
+            machine: Machine::of_cpu(&args.device)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use fourier_kv_engine::model::decoder::{ForwardError, Progress};
-use fourier_kv_engine::{self as engine, Engine, EngineError, Event, GenerateOptions};
+use fourier_kv_engine::{self as engine, Engine, EngineError, Event, GenerateOptions, Predictor};
 use indicatif::ProgressBar;
 
 use crate::cancel::Cancel;
@@ -27,7 +27,7 @@ struct Viewer<'a> {
 /// [`Failure::Interrupted`] when Ctrl-C came before there was an answer; later, the answer is what there is.
 pub(crate) fn answer(
     engine: &Engine,
-    sequence: &mut engine::Session<'_>,
+    sequence: &mut dyn Predictor,
     prompt: &[u32],
     options: &GenerateOptions,
     session: &Session,

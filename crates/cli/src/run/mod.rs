@@ -11,6 +11,7 @@ use fourier_kv_engine::model::decoder::LogitRows;
 use fourier_kv_engine::{Engine, GenerateOptions, Generation, Message, Sampling, Session as Sequence};
 
 use crate::args::RunArgs;
+use crate::computer::{Computer, Place};
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::loading;
@@ -29,24 +30,26 @@ pub(crate) fn run(args: &RunArgs, session: &Session) -> Result<Ending, Failure> 
     let plan = request.cache.plan.as_deref().map(Plan::read).transpose()?.map(Arc::new);
     let pulled = loading::model(&request.model, &request.sources, session)?;
     let engine = loading::engine(&pulled.path, request.machine)?;
-    let (mut sequence, prompt) = match &request.session.open {
+    let computer = Computer::new(&engine, request.machine, session)?;
+    let (mut place, prompt) = match &request.session.open {
         Some(path) => further_turn(&engine, &request, text, path)?,
         None => {
             let prompt = prompt_tokens(&engine, &request, text)?;
             let sizes = (prompt.len(), most_answered(&engine, &request.generation, prompt.len()));
             let kind = loading::cache(&engine, &request.cache, plan.as_ref(), sizes)?;
-            (engine.session(&kind, plan)?, prompt)
+            (computer.begin(&kind, plan)?, prompt)
         }
     };
-    let whole = sequence.tokens().len() + prompt.len();
+    let whole = place.predictor().count() + prompt.len();
     let options = options(&request.generation);
-    let answer = answer(&engine, &mut sequence, &prompt, &options, session)?;
-    let run = Run { request: &request, pulled: &pulled, engine: &engine, prompt_tokens: prompt.len() };
+    let answer = answer(&engine, place.predictor(), &prompt, &options, session)?;
+    let run =
+        Run { request: &request, pulled: &pulled, engine: &engine, computer: &computer, prompt_tokens: prompt.len() };
     let saved = match &request.session.save {
-        Some(path) => Some(save(&mut sequence, whole, &answer, path)?),
+        Some(path) => place.save(whole, &answer, path)?.map(|bytes| Saved { path: path.clone(), bytes }),
         None => None,
     };
-    let report = Report::new(&run, &sequence, &answer, saved);
+    let report = Report::new(&run, &place, &answer, saved);
     report.show(session.output).map_err(Failure::Output)?;
     Ok(report.ending())
 }
@@ -57,14 +60,14 @@ fn further_turn<'e>(
     request: &RunRequest,
     text: String,
     path: &Path,
-) -> Result<(Sequence<'e>, Vec<u32>), Failure> {
+) -> Result<(Place<'e>, Vec<u32>), Failure> {
     let sequence = engine.unpark(path)?;
     let prompt = match sequence.tokens() {
         [] => prompt_tokens(engine, request, text)?,
         _ if request.chat_template => engine.further_prompt(&text)?,
         _ => engine.further_text(&text)?,
     };
-    Ok((sequence, prompt))
+    Ok((Place::Cpu(Box::new(sequence)), prompt))
 }
 
 /// Tokens that an answer may have.
@@ -73,12 +76,6 @@ fn most_answered(engine: &Engine, generation: &Choosing, prompt: usize) -> usize
         true => generation.max_tokens,
         false => generation.max_tokens.min(engine.model().config().context_length.saturating_sub(prompt)),
     }
-}
-
-/// Writes the session with the whole answer: the last token that was chosen has not been computed with.
-fn save(sequence: &mut Sequence<'_>, before: usize, answer: &Generation, path: &Path) -> Result<Saved, Failure> {
-    compute_rest(sequence, before, answer)?;
-    Ok(Saved { path: path.to_owned(), bytes: sequence.park(path)? })
 }
 
 /// Computes with the answer's last token, which was only chosen. `before` is the length of the sequence before it.

@@ -9,6 +9,7 @@ use fourier_kv_engine::cache::{CacheBytes, CacheKind};
 use fourier_kv_engine::{self as engine, Engine, Finish};
 use serde::Serialize;
 
+use crate::computer::{Computer, Held, Place};
 use crate::output::{Output, megabytes};
 use crate::pull::Pulled;
 use crate::requests::{Choice, RunRequest};
@@ -26,6 +27,8 @@ pub(super) struct Run<'a> {
     pub(super) pulled: &'a Pulled,
     /// The model.
     pub(super) engine: &'a Engine,
+    /// Where it is computed.
+    pub(super) computer: &'a Computer<'a>,
     /// Length of the prompt, template included.
     pub(super) prompt_tokens: usize,
 }
@@ -36,7 +39,7 @@ pub(super) struct Report {
     model: String,
     model_name: String,
     model_path: PathBuf,
-    device: &'static str,
+    device: String,
     instructions: String,
     threads: usize,
     prompt_tokens: usize,
@@ -96,7 +99,7 @@ impl Report {
     /// Of an answer that has ended.
     pub(super) fn new(
         run: &Run<'_>,
-        sequence: &engine::Session<'_>,
+        place: &Place<'_>,
         answer: &engine::Generation,
         saved_session: Option<Saved>,
     ) -> Self {
@@ -105,7 +108,7 @@ impl Report {
             model: run.request.model.clone(),
             model_name: run.engine.model().config().name.clone(),
             model_path: run.pulled.path.clone(),
-            device: "cpu",
+            device: run.computer.device().to_owned(),
             instructions: run.engine.workspace().isa().to_string(),
             threads: run.engine.threads(),
             prompt_tokens: run.prompt_tokens,
@@ -117,9 +120,9 @@ impl Report {
                 _ => None,
             },
             sampling: SamplingReport::new(run.request.generation.choice),
-            cache: CacheReport::new(run, sequence),
+            cache: CacheReport::new(run, &place.held()),
             saved_session,
-            weights_bytes: run.engine.model().weight_bytes(),
+            weights_bytes: run.computer.weight_bytes(),
             prefill_seconds: answer.prefill.as_secs_f64(),
             decode_seconds: answer.decode.as_secs_f64(),
             prefill_tokens_per_second: rate(run.prompt_tokens, answer.prefill),
@@ -176,19 +179,18 @@ impl SamplingReport {
 }
 
 impl CacheReport {
-    fn new(run: &Run<'_>, sequence: &engine::Session<'_>) -> Self {
-        let cache = sequence.cache();
-        let (by_kind, tokens) = (cache.bytes(), cache.len());
-        let exact_bytes = cache.shape().exact_bytes(tokens, EXACT_WIDTH);
+    fn new(run: &Run<'_>, held: &Held) -> Self {
+        let by_kind = held.bytes;
+        let exact_bytes = run.engine.model().cache_shape().exact_bytes(held.tokens, EXACT_WIDTH);
         CacheReport {
-            remark: cache
-                .describe()
+            remark: held
+                .kind
                 .parse()
                 .ok()
                 .and_then(|kind| chosen(&kind, run.request.cache.memory).or_else(|| uncompressed(&kind, by_kind))),
-            kind: cache.describe(),
+            kind: held.kind.clone(),
             plan: run.request.cache.plan.clone(),
-            tokens,
+            tokens: held.tokens,
             bytes: by_kind.total(),
             bytes_by_kind: by_kind,
             exact_bytes,

@@ -120,6 +120,29 @@ impl FourierMiddle {
         })
     }
 
+    /// Makes room for `capacity` tokens, of which `count` are there.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`]; [`CudaError::Length`] if there are fewer.
+    pub fn grow(
+        &mut self,
+        device: &Device,
+        sizes: &FourierSizes,
+        count: usize,
+        capacity: usize,
+    ) -> Result<(), CudaError> {
+        for (rows, width) in self.exact.iter_mut().zip(sizes.widths()) {
+            let mut larger = device.uninitialised(sizes.heads.kv_heads * capacity * width)?;
+            for head in 0..sizes.heads.kv_heads {
+                let from = head * self.capacity * width;
+                larger.copy_from(head * capacity * width, rows, from..from + count * width)?;
+            }
+            *rows = larger;
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
+
     /// As kernels are told of it, with `count` tokens.
     ///
     /// # Errors
@@ -224,7 +247,9 @@ impl FourierAttention {
     /// [`CudaError::Memory`].
     pub fn work(&self, device: &Device, batch: usize, whole: usize) -> Result<FourierWork, CudaError> {
         let FourierSizes { heads, harmonics, value_tracks, .. } = self.sizes;
-        let pieces = (device.info().multiprocessors / (batch * heads.kv_heads).max(1)).clamp(1, MOST_PIECES);
+        // Their states are merged by D threads, each of which takes one.
+        let most = MOST_PIECES.min(heads.head_dim);
+        let pieces = (device.info().multiprocessors / (batch * heads.kv_heads).max(1)).clamp(1, most);
         let whole_pieces = whole.div_ceil(128).clamp(1, 16);
         let rows = batch * heads.heads;
         let states = rows * pieces;

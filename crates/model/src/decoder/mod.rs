@@ -79,6 +79,16 @@ impl Model {
         &self.fingerprint
     }
 
+    /// The weights, as they lie in the files.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// How the rotary pairs lie in the rows of query and key projections.
+    pub fn rope_pairs(&self) -> RopePairs {
+        self.pairs
+    }
+
     /// Bytes of the weights as stored.
     pub fn weight_bytes(&self) -> usize {
         self.weights.bytes()

@@ -1,0 +1,27 @@
+//! A forward pass on the device: weights in `bf16`, prompts layer by layer, and steps of a batch captured in a graph.
+//!
+//! What is kept of the past is a [`Pasts`]; the pass asks it for places and attention and never knows which it has. The
+//! residual stream is in `f32`, what goes into products in `bf16`.
+
+mod append;
+mod batch;
+mod exact_pasts;
+mod fourier_pasts;
+mod layer;
+mod loaded;
+mod past;
+mod prompt;
+mod rows;
+mod shape;
+mod weights;
+mod whole;
+
+pub use batch::Batch;
+pub use exact_pasts::ExactPasts;
+pub use fourier_pasts::{FourierPasts, FourierSettings};
+pub use loaded::Model;
+pub use past::Pasts;
+pub use prompt::{PromptError, TILE};
+pub use shape::ModelShape;
+pub use weights::{Part, Weights};
+pub use whole::Whole;

@@ -1,0 +1,63 @@
+//! Tokens held whole: rows of keys and values, of one layer of one sequence.
+
+use half::bf16;
+
+use crate::attention::{Heads, TokensView};
+use crate::{Buffer, CudaError, Device, Random};
+
+/// Room for keys and values of one layer of one sequence, `[G][capacity][D]` each.
+#[derive(Debug)]
+pub struct Whole {
+    keys: Buffer<bf16>,
+    values: Buffer<bf16>,
+    capacity: u32,
+}
+
+impl Whole {
+    /// Room for `capacity` tokens.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`].
+    pub fn new(device: &Device, heads: Heads, capacity: usize) -> Result<Self, CudaError> {
+        let numbers = heads.kv_heads * capacity * heads.head_dim;
+        Ok(Whole {
+            keys: device.uninitialised(numbers)?,
+            values: device.uninitialised(numbers)?,
+            capacity: crate::kernel::narrow("tokens", capacity)?,
+        })
+    }
+
+    /// The same, full of random rows, for what is only measured.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`], or what the driver says.
+    pub fn random(device: &Device, heads: Heads, capacity: usize, random: &mut Random) -> Result<Self, CudaError> {
+        let mut rows = Whole::new(device, heads, capacity)?;
+        random.bf16(device, &mut rows.keys, 1.0)?;
+        random.bf16(device, &mut rows.values, 1.0)?;
+        Ok(rows)
+    }
+
+    /// Tokens there is room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        (self.keys.len() + self.values.len()) * size_of::<bf16>()
+    }
+
+    /// As kernels are told of it, with `count` tokens.
+    ///
+    /// # Errors
+    /// [`CudaError::Shape`] if there is no room for as many.
+    pub fn view(&self, count: usize) -> Result<TokensView, CudaError> {
+        if count > self.capacity() {
+            let expected = "at most the capacity";
+            return Err(CudaError::Shape { what: "the number of tokens", expected, got: count });
+        }
+        let (keys, values) = (self.keys.address(), self.values.address());
+        Ok(TokensView { keys, values, count: count as u32, capacity: self.capacity })
+    }
+}
