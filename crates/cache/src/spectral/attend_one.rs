@@ -10,7 +10,7 @@ use fourier_kv_kernels::coded::{
 };
 use fourier_kv_kernels::isa::Operation;
 use fourier_kv_kernels::parts::Chunks;
-use fourier_kv_kernels::simd::{Line, Simd};
+use fourier_kv_kernels::simd::{CacheLine, Simd};
 use fourier_kv_kernels::trellis::PairWords;
 use fourier_kv_kernels::workspace::Scratch;
 
@@ -104,7 +104,7 @@ impl Attention<'_> {
         let (heads, dim, block) = (self.shared.shape().heads, self.shared.shape().head_dim, self.coded.block());
         let CodedScratch { vectors: [_, queries, channels, scores, spectra], singles: [_, turned, steps], .. } =
             scratch;
-        let scores = Line::floats_mut(Line::some(scores, TOGETHER * heads * block));
+        let scores = CacheLine::floats_mut(CacheLine::some(scores, TOGETHER * heads * block));
         scores.fill([0.0; LANES]);
         let last = self.coded.superblocks().min(first + TOGETHER);
         self.turned(first, last, turned);
@@ -113,7 +113,7 @@ impl Attention<'_> {
             self.add_scores((from, last), turned, [queries, channels], &mut scores[(from - first) * block..]);
         }
         self.weigh(first, scores, states);
-        let spectra = Line::integers_mut(Line::some(spectra, scores.len() / 2));
+        let spectra = CacheLine::integers_mut(CacheLine::some(spectra, scores.len() / 2));
         steps.resize(heads, 0.0);
         weight_spectra(self.workspace.isa(), scores, &self.shared.cosines, spectra, steps);
         self.add_values(first, spectra, steps, states);
@@ -139,13 +139,13 @@ impl Attention<'_> {
         &self,
         (first, last): (usize, usize),
         turned: &[f32],
-        [queries, channels]: [&mut Vec<Line>; 2],
+        [queries, channels]: [&mut Vec<CacheLine>; 2],
         scores: &mut [Vector],
     ) {
         let (shape, block, isa) = (self.shared.shape(), self.coded.block(), self.workspace.isa());
         let (dim, group, levels) = (shape.head_dim, shape.group(), self.workspace.trellis().pairs());
         let (side, tables) = (&self.coded.sides[KEYS], &self.tables[KEYS]);
-        let (words, lanes) = (self.words(first, KEYS), Line::floats(&self.shared.lanes).as_chunks().0);
+        let (words, lanes) = (self.words(first, KEYS), CacheLine::floats(&self.shared.lanes).as_chunks().0);
         for tile in 0..side.tiles.count() {
             let members = side.tiles.channels(tile);
             let meaning = KeyTile {
@@ -155,10 +155,10 @@ impl Attention<'_> {
                 mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
                 cosines: &self.shared.cosines,
             };
-            let channels = Line::floats_mut(Line::some(channels, TWO * padded(members.len()) * block));
+            let channels = CacheLine::floats_mut(CacheLine::some(channels, TWO * padded(members.len()) * block));
             key_channels(isa, meaning, words, levels, channels);
             let (first_pair, dims) = segment_of(members, dim);
-            let queries = Line::floats_mut(Line::some(queries, group * dims));
+            let queries = CacheLine::floats_mut(CacheLine::some(queries, group * dims));
             let superblocks = channels.chunks_exact(channels.len() / TWO).take(last - first).enumerate();
             for (s, channels) in superblocks {
                 for (at, members) in members.chunks_exact(dims).enumerate() {

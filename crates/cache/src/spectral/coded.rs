@@ -2,7 +2,7 @@
 
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::parts::Chunks;
-use fourier_kv_kernels::simd::Line;
+use fourier_kv_kernels::simd::CacheLine;
 use fourier_kv_kernels::trellis::PairLayout;
 
 use super::encode::Encoder;
@@ -45,7 +45,7 @@ pub(super) struct Coded {
     /// Blocks that are coded.
     blocks: usize,
     /// `[superblocks][room][16]`, keys first.
-    codes: Vec<Line>,
+    codes: Vec<CacheLine>,
 }
 
 impl Coded {
@@ -79,7 +79,7 @@ impl Coded {
     /// The codes of one side of a superblock, `[words][16]`.
     pub(super) fn codes(&self, superblock: usize, side: usize) -> &[[u32; LANES]] {
         let first = superblock * self.room + if side == KEYS { 0 } else { self.words[KEYS] };
-        Line::words(&self.codes[first..first + self.words[side]])
+        CacheLine::words(&self.codes[first..first + self.words[side]])
     }
 
     /// Makes room for `blocks` more: of a prompt's no more than that, later as tokens that are kept whole.
@@ -94,7 +94,7 @@ impl Coded {
             };
             self.codes.reserve_exact(more * self.room);
         }
-        self.codes.resize(needed.max(held) * self.room, Line::ZERO);
+        self.codes.resize(needed.max(held) * self.room, CacheLine::ZERO);
     }
 
     /// Makes room for so many tokens more.
@@ -112,7 +112,7 @@ impl Coded {
         let encoders = [KEYS, VALUES].map(|s| Encoder::new(&self.sides[s], &streams[s], workspace));
         let (first, room, words) = (self.blocks / LANES, self.room, self.words);
         let (old, end) = (self.blocks, self.blocks + blocks);
-        let open = Line::words_mut(&mut self.codes[first * room..end.div_ceil(LANES) * room]);
+        let open = CacheLine::words_mut(&mut self.codes[first * room..end.div_ceil(LANES) * room]);
         workspace.team().for_parts(Chunks::new(open, room), |i, superblock| {
             let from = ((first + i) * LANES).max(old);
             let to = ((first + i + 1) * LANES).min(end);
@@ -136,7 +136,7 @@ impl Coded {
         out.counts(CODED, &[self.spans[KEYS].number(), self.spans[VALUES].number(), self.room])?;
         self.sides.iter().try_for_each(|side| side.park(out))?;
         out.numbers(WEIGHTS, &self.key_weights)?;
-        out.numbers(CODES, Line::words(&self.codes[..self.superblocks() * self.room]).as_flattened())
+        out.numbers(CODES, CacheLine::words(&self.codes[..self.superblocks() * self.room]).as_flattened())
     }
 
     /// Reads so many coded tokens, more than none.
@@ -160,8 +160,8 @@ impl Coded {
         }
         let blocks = tokens / settings.block;
         let flat: Vec<u32> = sections.numbers(CODES, blocks.div_ceil(LANES).saturating_mul(room * LANES))?;
-        let mut codes = vec![Line::ZERO; flat.len() / LANES];
-        Line::words_mut(&mut codes).as_flattened_mut().copy_from_slice(&flat);
+        let mut codes = vec![CacheLine::ZERO; flat.len() / LANES];
+        CacheLine::words_mut(&mut codes).as_flattened_mut().copy_from_slice(&flat);
         Ok(Coded { sides, spans, key_weights, words, room, blocks, codes })
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fourier_kv_kernels::element::load_all;
-use fourier_kv_kernels::simd::Line;
+use fourier_kv_kernels::simd::CacheLine;
 use half::bf16;
 
 use super::coded::{Coded, KEYS, ORDERS, VALUES};
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// Orthonormal DCT-II, `[B][B]`.
     pub(super) cosines: Vec<f32>,
     /// `[D/2][2]`: cosines and sines of the first tokens of a superblock's blocks.
-    pub(super) lanes: Vec<Line>,
+    pub(super) lanes: Vec<CacheLine>,
 }
 
 impl Shared {

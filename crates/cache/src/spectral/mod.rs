@@ -47,7 +47,7 @@ mod without;
 use std::sync::Arc;
 
 use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::simd::Line;
+use fourier_kv_kernels::simd::CacheLine;
 
 pub(crate) use budget::within;
 pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
@@ -112,9 +112,9 @@ fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
 }
 
 /// Cosines and sines of the first tokens of a superblock's blocks, `[D/2][2]`.
-fn lanes(rotary: &Rotary, block: usize) -> Vec<Line> {
-    let mut lanes = vec![Line::ZERO; 2 * rotary.pairs()];
-    let pairs = Line::floats_mut(&mut lanes).as_chunks_mut().0;
+fn lanes(rotary: &Rotary, block: usize) -> Vec<CacheLine> {
+    let mut lanes = vec![CacheLine::ZERO; 2 * rotary.pairs()];
+    let pairs = CacheLine::floats_mut(&mut lanes).as_chunks_mut().0;
     pairs.iter_mut().enumerate().for_each(|(pair, to)| *to = rotary.vectors(pair, block));
     lanes
 }
@@ -123,7 +123,7 @@ fn lanes(rotary: &Rotary, block: usize) -> Vec<Line> {
 fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
     let rotary = rotary(settings, shape);
     rotary.bytes()
-        + 2 * rotary.pairs() * size_of::<Line>()
+        + 2 * rotary.pairs() * size_of::<CacheLine>()
         + settings.block * settings.block * size_of::<f32>()
         + Coding::bytes(settings.without)
         + size_of::<Shared>()

@@ -1,7 +1,7 @@
 //! Working memory of one token's attention over coded blocks, kept from step to step.
 
 use super::outputs::Direction;
-use crate::simd::Line;
+use crate::simd::CacheLine;
 use crate::trellis::Pair;
 
 /// Working memory; what is in it is left over from the last use.
@@ -10,7 +10,7 @@ pub struct CodedScratch {
     /// What the codes of keys and of values mean.
     pub tables: [SideTables; 2],
     /// Vectors, several runs of them.
-    pub vectors: [Vec<Line>; 5],
+    pub vectors: [Vec<CacheLine>; 5],
     /// Single floats, several runs of them.
     pub singles: [Vec<f32>; 3],
 }

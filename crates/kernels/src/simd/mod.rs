@@ -11,7 +11,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod line;
+mod cache_line;
+
 mod portable;
 mod wide;
 
@@ -23,8 +24,8 @@ use crate::element::Element;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::{Avx512, Avx512Vnni};
-pub(crate) use line::Aligned;
-pub use line::Line;
+pub(crate) use cache_line::Aligned;
+pub use cache_line::CacheLine;
 pub use portable::Portable;
 pub use wide::Doubles;
 
