@@ -74,8 +74,8 @@ fn attention_in_place_is_attention_over_what_is_rebuilt() {
                 })
                 .collect();
             let one = one.finish().to_vec();
-            // Weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic; coefficients to 2^-15 of
-            // the largest of their tile, where what is rebuilt has them to as much of the largest of all.
+            // Weights over codes are rounded to 2,047 parts of the largest, harmonic by harmonic, and coefficients to 2^-15
+            // of the largest that they are summed up with.
             assert!(difference(&one, &expected) < 3e-3, "{text}: {}", difference(&one, &expected));
             assert!(difference(&two, &expected) < 1e-4, "{text}: {}", difference(&two, &expected));
         }

@@ -203,7 +203,9 @@ proptest! {
             .flat_map(|r| (0..padded(n)).map(move |c| (r, c)))
             .map(|(r, c)| if c < n { byte(2 * r + 1, c) << 16 | byte(2 * r, c) & 0xFFFF } else { 0 })
             .collect();
-        let tile = KeyTile { pairs: &codes.pairs, starts: &starts, directions: &directions, mean: &mean, cosines: &cosines };
+        let steps: Vec<f32> = numbers(seed + 3, block).iter().map(|x| 0.5 + x.abs() / 2.0).collect();
+        let (pairs, starts) = (&codes.pairs, &starts);
+        let tile = KeyTile { pairs, starts, steps: &steps, directions: &directions, mean: &mean, cosines: &cosines };
         let tables = TrellisTables::new();
         let values: Vec<Vec<Vector>> = (0..TWO).map(|s| codes.values(s)).collect();
         for isa in Isa::available() {
@@ -216,7 +218,7 @@ proptest! {
                         let value = |half: usize| {
                             f64::from(values[s][2 * i + half][lane]) * f64::from(byte(2 * usize::from(row) + half, channel))
                         };
-                        (value(0) + value(1)) * f64::from(cosines[f * block + t])
+                        (value(0) + value(1)) * f64::from(steps[f] * cosines[f * block + t])
                     };
                     let expected = f64::from(mean[channel]) + places.iter().enumerate().map(part).sum::<f64>();
                     let got = f64::from(out[(channel / RUN * block + t) * RUN + channel % RUN][lane]);
@@ -240,20 +242,20 @@ proptest! {
         codes.pairs.iter_mut().zip(&places).for_each(|(pair, &(_, g))| pair.place = g);
         let directions: Vec<Direction> = places
             .chunk_by(|a, b| a.0 == b.0)
-            .map(|run| Direction { row: run[0].0, pairs: run.len() as u16 })
+            .map(|run| Direction { row: run[0].0, pairs: run.len() as u16, step: 1e-4 + 1e-6 * f32::from(run[0].0) })
             .collect();
         let tables = TrellisTables::new();
         let weights: Vec<Vector> =
             vectors(seed + 1, heads * TOGETHER * block).into_iter().map(|x| x.map(f32::abs)).collect();
         let values: Vec<Vec<Vector>> = (0..TOGETHER).map(|s| codes.values(s)).collect();
-        let (stride, step) = (rows + 3, 1e-4);
+        let stride = rows + 3;
         let from = seed as usize % heads;
         for isa in Isa::available() {
             let (mut spectra, mut steps) = (vec![[7; LANES]; weights.len() / 2], vec![f32::NAN; heads]);
             weight_spectra(isa, &mut weights.clone(), &cosines, &mut spectra, &mut steps);
             let mut out = vec![0.5; (heads - from) * stride];
             let all = WeightSpectra { spectra: &spectra, steps: &steps, heads: (from, heads) };
-            let tile = ValueTile { pairs: &codes.pairs, first: 0, directions: &directions, step };
+            let tile = ValueTile { pairs: &codes.pairs, first: 0, directions: &directions };
             let words = std::array::from_fn(|s| codes.words(s));
             add_outputs(isa, tile, words, tables.pairs(), all, (&mut out, stride));
             for head in from..heads {
@@ -268,7 +270,7 @@ proptest! {
                             let cosine = cosines[(2 * usize::from(g) + half) * block + t];
                             f64::from(values[s][2 * i + half][lane]) * f64::from(cosine)
                         };
-                        let value = (part(0) + part(1)) * f64::from(step);
+                        let value = (part(0) + part(1)) * f64::from(1e-4 + 1e-6 * f32::from(row));
                         expected[usize::from(row)] += weight * value;
                         size += value * value;
                     }

@@ -151,6 +151,7 @@ impl Attention<'_> {
             let meaning = KeyTile {
                 pairs: &tables.pairs,
                 starts: &tables.starts[tile * block..=(tile + 1) * block],
+                steps: &tables.harmonic_steps[tile * block..(tile + 1) * block],
                 directions: &tables.table[tables.table_starts[tile]..tables.table_starts[tile + 1]],
                 mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
                 cosines: &self.shared.cosines,
@@ -204,7 +205,6 @@ impl Attention<'_> {
                     pairs: &tables.pairs,
                     first: from[1] as usize,
                     directions: &tables.directions[from[0] as usize..to[0] as usize],
-                    step: tables.steps[tile],
                 },
                 words,
                 self.workspace.trellis().pairs(),

@@ -74,8 +74,9 @@ impl Coding {
             None => {
                 let words = PairWords::new(words, stream.words[0]);
                 pair_values(workspace.isa(), words, workspace.trellis().pairs(), &stream.pairs, &mut values);
-                let step = STEP * stream.largest;
-                values.as_flattened_mut().iter_mut().for_each(|x| *x *= step);
+                for (lanes, size) in values.iter_mut().zip(&stream.sizes) {
+                    lanes.iter_mut().for_each(|x| *x *= STEP * size);
+                }
             }
         }
         values

@@ -107,7 +107,7 @@ pub(super) struct Stream {
     pub(super) sizes: Vec<f32>,
     /// Its place among the dense coefficients of all tiles, `[B][R]` a tile; `ABSENT` for one that is not there.
     pub(super) places: Vec<u32>,
-    /// How each pair is read.
+    /// How each pair is read, as if all sizes were 1.
     pub(super) pairs: Vec<Pair>,
     /// Dense coefficients of all tiles.
     pub(super) dense: usize,
@@ -115,8 +115,6 @@ pub(super) struct Stream {
     pub(super) present: Vec<Vec<Vec<u16>>>,
     /// Words of trellis bits and of rests.
     pub(super) words: [usize; 2],
-    /// What pairs' sizes are relative to.
-    pub(super) largest: f32,
 }
 
 /// No place.
@@ -126,16 +124,14 @@ impl Stream {
     /// The stream of a side.
     pub(super) fn new(side: &Side, order: Order) -> Self {
         let (block, tiles) = (side.block(), side.tiles.count());
-        let largest = side.sizes().0.largest;
-        let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         let mut first = vec![0; tiles + 1];
         (0..tiles).for_each(|tile| first[tile + 1] = first[tile] + side.kept(tile) * block);
         let mut stream =
-            Stream { dense: first[tiles], present: vec![vec![Vec::new(); block]; tiles], largest, ..Stream::default() };
+            Stream { dense: first[tiles], present: vec![vec![Vec::new(); block]; tiles], ..Stream::default() };
         let mut layout = PairLayout::default();
         for_pairs(side, order, |both| {
             let kept = side.kept(both.tile);
-            stream.pairs.push(layout.push(both.bits, both.sizes.map(|size| size * relative), 0));
+            stream.pairs.push(layout.push(both.bits, [1.0; 2], 0));
             for i in 0..2 {
                 let (row, f) = (both.rows[i], both.harmonics[i]);
                 let is_there = row < kept;

@@ -15,9 +15,7 @@ pub(super) fn of_keys(side: &Side, out: &mut SideTables) {
     for tile in 0..side.tiles.count() {
         let (bytes, units) = side.direction_bytes(tile);
         let n = side.tiles.channels(tile).len();
-        let largest = largest_size(side, tile, &tables, units);
-        let step = STEP * largest;
-        key_pairs(side, tile, (&tables, units), largest, &mut layout, out);
+        let step = key_pairs((side.codes(tile), units), side.block(), &tables, &mut layout, out);
         let mean = &side.mean[side.tiles.start(tile)..][..n];
         out.mean.extend(mean.iter().map(|x| if step > 0.0 { x / step } else { 0.0 }));
         out.steps.push(step);
@@ -34,10 +32,10 @@ pub(super) fn of_values(side: &Side, out: &mut SideTables) {
     let (tables, block, mut layout) = (side.tables(), side.block(), PairLayout::default());
     for tile in 0..side.tiles.count() {
         out.tiles.push([out.directions.len() as u32, out.pairs.len() as u32]);
-        let largest = largest_size(side, tile, &tables, &[]);
-        let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         for (row, codes) in side.codes(tile).chunks_exact(block).enumerate() {
             let first = out.pairs.len();
+            let largest = tables.sizes[usize::from(codes.iter().copied().max().unwrap_or(0))];
+            let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
             for (place, codes) in codes.as_chunks::<2>().0.iter().enumerate() {
                 let bits = tables.bits[usize::from(pair_code(*codes))];
                 if bits > 0 {
@@ -47,49 +45,46 @@ pub(super) fn of_values(side: &Side, out: &mut SideTables) {
             }
             let pairs = (out.pairs.len() - first) as u16;
             if pairs > 0 {
-                out.directions.push(Direction { row: row as u16, pairs });
+                out.directions.push(Direction { row: row as u16, pairs, step: STEP * largest });
             }
         }
-        out.steps.push(STEP * largest);
     }
     out.tiles.push([out.directions.len() as u32, out.pairs.len() as u32]);
     out.trellis_words = layout.words()[0];
 }
 
-/// The largest size of a tile's coefficients, times the units of their directions if there are any.
-fn largest_size(side: &Side, tile: usize, tables: &CodeTables, units: &[f32]) -> f32 {
-    let rows = side.codes(tile).chunks_exact(side.block()).enumerate();
-    let sizes = rows.map(|(row, codes)| {
-        let most = codes.iter().copied().max().unwrap_or(0);
-        tables.sizes[usize::from(most)] * units.get(row).copied().unwrap_or(1.0)
-    });
-    sizes.fold(0.0, f32::max)
-}
-
-/// Pairs of a tile of keys: their sizes have the units of their directions in them.
+/// Pairs of a tile of keys, of codes `[R][B]` and units `[R]`: their sizes have the units of their directions in them, and
+/// are relative to the largest at their harmonic. Returns the step of the channels: that of the largest harmonic.
 fn key_pairs(
-    side: &Side,
-    tile: usize,
-    (tables, units): (&CodeTables, &[f32]),
-    largest: f32,
+    (codes, units): (&[u8], &[f32]),
+    block: usize,
+    tables: &CodeTables,
     layout: &mut PairLayout,
     out: &mut SideTables,
-) {
-    let (block, codes, kept) = (side.block(), side.codes(tile), units.len());
-    let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
+) -> f32 {
+    let size = |row: usize, f: usize| match units.get(row) {
+        Some(unit) => tables.sizes[usize::from(codes[row * block + f])] * unit,
+        None => 0.0,
+    };
+    let code = |row: usize, f: usize| if row < units.len() { codes[row * block + f] } else { 0 };
+    let first = out.harmonic_steps.len();
     for f in 0..block {
         out.starts.push(out.pairs.len() as u32);
-        for row in (0..kept).step_by(2) {
-            let is_both = row + 1 < kept;
-            let own = [codes[row * block + f], if is_both { codes[(row + 1) * block + f] } else { 0 }];
-            let bits = tables.bits[usize::from(pair_code(own))];
+        let largest = (0..units.len()).fold(0.0, |most, row| size(row, f).max(most));
+        let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
+        for row in (0..units.len()).step_by(2) {
+            let bits = tables.bits[usize::from(pair_code([code(row, f), code(row + 1, f)]))];
             if bits > 0 {
-                let size = |i: usize| tables.sizes[usize::from(own[i])] * units[row + i] * relative;
-                let sizes = [size(0), if is_both { size(1) } else { 0.0 }];
+                let sizes = [size(row, f) * relative, size(row + 1, f) * relative];
                 out.pairs.push(layout.push(bits, sizes, (row / 2) as u16));
             }
         }
+        out.harmonic_steps.push(STEP * largest);
     }
+    let steps = &mut out.harmonic_steps[first..];
+    let largest = steps.iter().copied().fold(0.0, f32::max);
+    steps.iter_mut().for_each(|step| *step /= if largest > 0.0 { largest } else { 1.0 });
+    largest
 }
 
 /// Directions of `n` bytes, two in an integer.

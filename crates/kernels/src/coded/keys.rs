@@ -21,6 +21,8 @@ pub struct KeyTile<'a> {
     pub pairs: &'a [Pair],
     /// Where the pairs of each harmonic of the tile begin, and where the last end, `[B + 1]`.
     pub starts: &'a [u32],
+    /// `[B]`: what a pair's values are in at each harmonic, in steps of the channels.
+    pub steps: &'a [f32],
     /// Directions as bytes, two of a row in the halves of an integer, `[R / 2][n']` with `n'` as [`padded`] gives it.
     pub directions: &'a [i32],
     /// `[n]`, added to every token, in steps of the channels.
@@ -34,7 +36,7 @@ pub fn padded(n: usize) -> usize {
     n.next_multiple_of(RUN)
 }
 
-/// Channels, `[2][n'/8][B][8][16]` with `n'` as [`padded`] gives it, of two superblocks, in steps of a pair's values times a byte of directions.
+/// Channels, `[2][n'/8][B][8][16]` with `n'` as [`padded`] gives it, of two superblocks.
 ///
 /// `n / 2` products of pairs a coefficient, and `n B B / 3` for time.
 ///
@@ -49,7 +51,7 @@ pub fn key_channels(
 ) {
     let (n, block) = (tile.mean.len(), tile.starts.len() - 1);
     assert!((1..=MOST_CHANNELS).contains(&n) && tile.directions.len().is_multiple_of(padded(n)), "{n} channels");
-    assert!(tile.cosines.len() == block * block, "cosines of {block} tokens");
+    assert!(tile.cosines.len() == block * block && tile.steps.len() == block, "cosines of {block} tokens");
     assert_eq!(out.len(), TWO * padded(n) * block, "{n} channels of {block} tokens");
     isa.run_integers(Channels { tile, words, levels, out });
 }
@@ -80,12 +82,13 @@ impl Operation for Channels<'_> {
                     V::store_integers(both[s], &mut values[s]);
                 }
             }
+            let step = V::Floats::splat(tile.steps[f]);
             for run in 0..runs {
                 let sums = products::<V>(&tile, pairs, &values.0, run * RUN);
                 for s in 0..TWO {
                     let out = &mut out[(s * runs + run) * block + f];
                     for i in 0..RUN {
-                        V::to_floats(sums[s][i]).store(&mut out[i]);
+                        V::to_floats(sums[s][i]).mul(step).store(&mut out[i]);
                     }
                 }
             }

@@ -10,12 +10,14 @@ const MOST_HARMONICS: usize = 64;
 pub const TOGETHER: usize = 4;
 
 /// A direction of a tile of values and its coefficients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Direction {
     /// Its number in its tile.
     pub row: u16,
     /// Its pairs, of two neighbouring harmonics each.
     pub pairs: u16,
+    /// What their values are in.
+    pub step: f32,
 }
 
 /// The codes of a tile of values.
@@ -28,8 +30,6 @@ pub struct ValueTile<'a> {
     pub first: usize,
     /// Directions that have pairs.
     pub directions: &'a [Direction],
-    /// What a pair's values are in.
-    pub step: f32,
 }
 
 /// Spectra of attention weights as integers.
@@ -186,7 +186,8 @@ impl Operation for Outputs<'_> {
                     _ => (of.heads::<V, 12>(), 12),
                 };
                 for (head, sum) in (first..).zip(sums).take(count) {
-                    out[head * stride + usize::from(direction.row)] += sum * (weights.steps[from + head] * tile.step);
+                    out[head * stride + usize::from(direction.row)] +=
+                        sum * (weights.steps[from + head] * direction.step);
                 }
                 first += count;
             }

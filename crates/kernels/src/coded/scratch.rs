@@ -32,8 +32,10 @@ pub struct SideTables {
     pub table_starts: Vec<usize>,
     /// Means, in the steps of their tile.
     pub mean: Vec<f32>,
-    /// `[tiles]`: what integers are in.
+    /// `[tiles]`: what channels are in.
     pub steps: Vec<f32>,
+    /// `[tiles][B]`: what a pair's values are in at each harmonic, in steps of the channels.
+    pub harmonic_steps: Vec<f32>,
     /// Words of trellis bits.
     pub trellis_words: usize,
 }
@@ -49,5 +51,6 @@ impl SideTables {
         self.table_starts.clear();
         self.mean.clear();
         self.steps.clear();
+        self.harmonic_steps.clear();
     }
 }

@@ -9,7 +9,8 @@
 //!   words, those of second ones in the upper halves, from bit 2 on, across the borders of halves.
 //!
 //! A value is `level scale / 2^15` as an integer of 16 bits, where `level` is in steps of [`STEP`] and `scale` in parts of
-//! the largest size that values are compared with. Integers give the same on all instruction sets.
+//! the largest size that values are summed up with: of a direction's harmonics, or of a harmonic's directions. Integers
+//! give the same on all instruction sets.
 
 use fourier_kv_spectral::trellis::{LEVELS, MAX_BITS, SUBSET};
 
