@@ -8,7 +8,7 @@
 //! - the *rests*, what is left of symbols: `bits - 1` bits of each coefficient, those of first ones in the lower halves of
 //!   words, those of second ones in the upper halves, from bit 2 on, across the borders of halves.
 //!
-//! A value is `level scale / 2^15` as an integer of 16 bits, where `level` is in steps of [`STEP`] and `scale` in parts of
+//! A value is `level scale / 2^15` as an integer of 16 bits, where `level` is in steps of 6 / 32,767 and `scale` in parts of
 //! the largest size that values are summed up with: of a direction's harmonics, or of a harmonic's directions. Integers
 //! give the same on all instruction sets.
 
@@ -26,7 +26,10 @@ const LARGEST: f32 = 32_767.0;
 /// The largest level, above all of [`LEVELS`].
 const LARGEST_LEVEL: f32 = 6.0;
 /// What the integers of levels are in.
-pub const STEP: f32 = LARGEST_LEVEL / LARGEST;
+const LEVEL_STEP: f32 = LARGEST_LEVEL / LARGEST;
+/// What the integers of values are in, times the size that scales are relative to: the largest scale is a little less
+/// than 1.
+pub const STEP: f32 = LEVEL_STEP * (32_768.0 / LARGEST);
 /// Trellis bits that a vector is looked through for before the next is read.
 const PAIRS_A_WINDOW: usize = 8;
 
@@ -136,7 +139,7 @@ pub struct PairLevels {
 
 impl PairLevels {
     pub(super) fn new() -> Self {
-        let integer = |x: &f32| (x / STEP).round() as i16;
+        let integer = |x: &f32| (x / LEVEL_STEP).round() as i16;
         let subset = |bits: usize| {
             // The register of the code has the newest bit lowest.
             let register = (bits & 1) << 3 | (bits & 2) << 1 | (bits & 4) >> 1 | (bits & 8) >> 3;
