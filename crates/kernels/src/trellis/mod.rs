@@ -7,7 +7,7 @@
 //! - [`TrellisTables::encode`]: the search over all paths, the sixteen lanes in a vector. Reads 64 bytes a vector of
 //!   coefficients and writes 128 bytes of survivors, which the way back reads.
 //! - [`TrellisTables::decode`]: the values of a stream, plainly.
-//! - [`split`] and [`PairReader`]: the same symbols laid out for two coefficients at a time, and their values as integers.
+//! - [`split`] and [`pair_values`]: the same symbols laid out for two coefficients at a time, and their values as integers.
 //!
 //! No product is fused, so that all instruction sets give the same words.
 
