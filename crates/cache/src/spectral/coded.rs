@@ -17,7 +17,7 @@ use crate::{CacheShape, Workspace};
 
 const CODED: Tag = *b"code";
 const WEIGHTS: Tag = *b"kwts";
-const CODES: Tag = *b"word";
+const CODES: Tag = *b"pair";
 
 /// Which side a [`Side`] is.
 pub(super) const KEYS: usize = 0;
