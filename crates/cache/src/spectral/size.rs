@@ -52,11 +52,11 @@ impl<'a> Room<'a> {
     }
 
     /// Directions kept of a layer's keys and values, of all tiles: as many as the bits that they get, tables and all, are
-    /// worth.
+    /// worth, and no fewer than the mean is: where little is coded, what is dropped harms most.
     pub(super) fn directions(&self, layer: usize) -> [usize; 2] {
         let mean = self.settings.rate.bits();
         let bits = self.shares.map_or([mean; 2], |shares| shares.at(mean, layer));
-        std::array::from_fn(|s| directions(self.settings, self.spans[s], self.shape, bits[s]))
+        std::array::from_fn(|s| directions(self.settings, self.spans[s], self.shape, bits[s].max(mean)))
     }
 
     /// Bytes of a layer's tables, of both sides.
