@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use fourier_kv_kernels::isa::Isa;
-use fourier_kv_kernels::transform::{LaneScratch, LaneTransform};
+use fourier_kv_kernels::transform::{LaneScratch, LaneTransform, TimeScratch, TimeTransform};
 use fourier_kv_spectral::fft::Fft;
 
 fn main() {
@@ -17,7 +17,7 @@ fn main() {
         "period", "harmonics", "length", "inverse", "forward"
     );
     for (period, harmonics) in
-        [(4_096, 512), (6_912, 512), (36_864, 512), (147_456, 512), (6_912, 3_457), (36_864, 18_433)]
+        [(4_096, 512), (6_912, 512), (18_432, 512), (36_864, 512), (147_456, 512), (6_912, 3_457), (36_864, 18_433)]
     {
         let x: Vec<f32> = (0..period).map(|t| (t as f32 * 0.37).sin()).collect();
         let mut spectrum = vec![0.5f32; 2 * harmonics];
@@ -30,6 +30,13 @@ fn main() {
             let forward = best(|| plan.forward(isa, &x, &mut spectrum, &mut scratch));
             let mark = if length == chosen { "*" } else { "" };
             println!("{period:>7} {harmonics:>9} {length:>7} {inverse:>11.2} {forward:>11.2} {mark}");
+        }
+        if let TimeTransform::Grid(grid) = TimeTransform::<f32>::new(period, harmonics) {
+            let (points, plan) = (grid.points(), TimeTransform::Grid(grid));
+            let mut scratch = TimeScratch::default();
+            let inverse = best(|| plan.inverse(isa, &spectrum, 1.0, &mut out, &mut scratch));
+            let forward = best(|| plan.forward(isa, &x, &mut spectrum, &mut scratch));
+            println!("{period:>7} {harmonics:>9} {inverse:>19.2} {forward:>11.2} by a grid of {points}");
         }
         let fft = Fft::<f32>::new(period);
         let mut scratch = fft.scratch();

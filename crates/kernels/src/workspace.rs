@@ -20,7 +20,7 @@ use crate::quant::activations::Activations;
 use crate::quant::byte_dot::BlockActivations;
 use crate::quant::product::ProductScratch;
 use crate::team::Team;
-use crate::transform::LaneTransform;
+use crate::transform::{LaneTransform, TimeTransform};
 use crate::trellis::TrellisTables;
 
 /// Shared working memory; see the module's head.
@@ -39,6 +39,7 @@ pub struct Workspace {
 pub struct Transforms {
     isa: Isa,
     lanes: Mutex<HashMap<usize, Arc<LaneTransform<f32>>>>,
+    times: Mutex<HashMap<usize, Arc<TimeTransform<f32>>>>,
     /// Whole-signal transforms.
     pub fft: Fft<f32>,
     /// Phasors for streaming.
@@ -153,6 +154,7 @@ impl Transforms {
         Transforms {
             isa,
             lanes: Mutex::default(),
+            times: Mutex::default(),
             fft: Fft::new(period),
             phasors: PhasorTable::new(period),
             last_block: Mutex::default(),
@@ -168,6 +170,13 @@ impl Transforms {
     pub fn lanes(&self, harmonics: usize) -> Arc<LaneTransform<f32>> {
         let mut known = locked(&self.lanes);
         let plan = || Arc::new(LaneTransform::new(self.fft.period(), harmonics));
+        known.entry(harmonics).or_insert_with(plan).clone()
+    }
+
+    /// The same to single precision, the quickest way.
+    pub fn times(&self, harmonics: usize) -> Arc<TimeTransform<f32>> {
+        let mut known = locked(&self.times);
+        let plan = || Arc::new(TimeTransform::new(self.fft.period(), harmonics));
         known.entry(harmonics).or_insert_with(plan).clone()
     }
 

@@ -14,7 +14,7 @@ use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::number::Number;
 use fourier_kv_kernels::oracle;
 use fourier_kv_kernels::team::Team;
-use fourier_kv_kernels::transform::LaneTransform;
+use fourier_kv_kernels::transform::{LaneTransform, TimeTransform};
 use fourier_kv_spectral::band::{PairBand, carrier_bin};
 use fourier_kv_spectral::oracle as spectrum;
 use fourier_kv_spectral::period::{fast_period, usable_harmonics};
@@ -225,6 +225,9 @@ impl<C: Element> Side<C> {
     }
 }
 
+/// Periods from here on are transformed as they are in programs.
+const LONG: usize = 32_768;
+
 /// The kernel on one head.
 fn attend_middle<T: Number, S: Element, C: Element>(
     isa: Isa,
@@ -233,8 +236,12 @@ fn attend_middle<T: Number, S: Element, C: Element>(
     region: FourierRegion<'_, T, S, C>,
     state: &mut AttnRows<T>,
 ) {
-    let values = LaneTransform::new(middle.period, middle.harmonics);
-    let full = LaneTransform::new(middle.period, middle.period / 2 + 1);
+    // Grids are for single precision; see `long_middles_go_by_a_grid`.
+    let plan = |harmonics| match middle.period {
+        ..LONG => TimeTransform::Lanes(LaneTransform::new(middle.period, harmonics)),
+        _ => TimeTransform::new(middle.period, harmonics),
+    };
+    let (values, full) = (plan(middle.harmonics), plan(middle.period / 2 + 1));
     let keys = if region.bands.is_some() { &full } else { &values };
     let transforms = FourierTransforms { keys, values: &values };
     let layer =
@@ -424,6 +431,21 @@ fn stored<S: Element>(
         &mut state.all(),
     );
     error(&widen(state.finish()), &expected(&widen(&keys), &widen(&values)), 1e-1)
+}
+
+/// Over contexts so long that transforms go by way of a grid, which is checked here, the answer is the same.
+#[test]
+fn long_middles_go_by_a_grid() {
+    for (harmonics, mix, seed) in [(12, 1, 21), (40, 2, 22)] {
+        let sizes =
+            Shape { tokens: 33_000, spare: 2_000, harmonics, pairs: 2, heads: 2, rows: 1, carrier: false, mix, seed };
+        let period = fast_period(sizes.tokens + sizes.spare);
+        assert!(period >= LONG && matches!(TimeTransform::<f32>::new(period, harmonics), TimeTransform::Grid(_)));
+        for isa in Isa::available() {
+            let (got, expected, _) = run::<f32>(isa, &sizes, 1.0, 2.0);
+            assert!(error(&got, &expected, 1e-1) < 1e-4, "{isa}: {}", error(&got, &expected, 1e-1));
+        }
+    }
 }
 
 /// What biased keys do: a shift of the scores by hundreds of thousands, the same for every token, changes nothing.

@@ -2,7 +2,7 @@
 
 use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::number::Number;
-use fourier_kv_kernels::transform::{LaneScratch, LaneTransform};
+use fourier_kv_kernels::transform::{GridTransform, LaneScratch, LaneTransform, TimeScratch, TimeTransform};
 use fourier_kv_spectral::fft::Fft;
 use fourier_kv_spectral::oracle;
 use fourier_kv_spectral::period::{fast_period, usable_harmonics};
@@ -101,6 +101,58 @@ fn single_precision_is_close_and_repeats() {
             assert!(error(&got, &expected) < 1e-6, "{isa} {period}: {:e}", error(&got, &expected));
             assert!(error(&back, &samples) < 1e-6, "{isa} {period}: {:e}", error(&back, &samples));
             assert_eq!(transform(isa, &plan, &x, &spectrum), (got, back), "the same numbers in every run");
+        }
+    }
+}
+
+/// What a plan gives, as [`transform`] has it for lane transforms.
+fn by_time<T: Number>(isa: Isa, plan: &TimeTransform<T>, x: &[f64], spectrum: &[f64]) -> (Vec<T>, Vec<T>) {
+    let mut scratch = TimeScratch::default();
+    let mut harmonics = vec![T::zero(); 2 * plan.harmonics()];
+    plan.forward(isa, &narrow(x), &mut harmonics, &mut scratch);
+    let mut samples = vec![T::of(9.0); plan.period()];
+    plan.inverse(isa, &narrow(spectrum), T::of(1.0 / plan.period() as f64), &mut samples, &mut scratch);
+    (harmonics, samples)
+}
+
+proptest! {
+    /// Grids of every spacing that fits: in `f64` the window's error alone.
+    #[test]
+    fn grids_are_good_for_single_precision(
+        steps in prop::sample::select(vec![16usize, 32, 48, 64, 80, 96, 128, 144, 160, 240, 384]),
+        wanted in 1usize..600, less in 0usize..40, pick: usize, seed: u64,
+    ) {
+        let period = 32 * steps;
+        let spacings: Vec<usize> = divisors(steps).into_iter().filter(|r| r.is_multiple_of(16)).collect();
+        let spacing = spacings[pick % spacings.len()];
+        let harmonics = wanted.min(period / spacing / 4).max(1);
+        prop_assert!(GridTransform::<f64>::fits(period, harmonics, spacing));
+        let (x, spectrum) = (noise(period - less.min(period), seed), noise(2 * harmonics, !seed));
+        let (expected, samples) = by_realfft(period, harmonics, &x, &spectrum);
+        let plan = TimeTransform::Grid(GridTransform::<f64>::new(period, harmonics, spacing));
+        for isa in Isa::available() {
+            let (got, back) = by_time(isa, &plan, &x, &spectrum);
+            prop_assert!(error(&got, &expected) < 2e-7, "{isa} {period} {spacing} {harmonics}: {:e}", error(&got, &expected));
+            prop_assert!(error(&back, &samples) < 2e-7, "{isa} {period} {spacing} {harmonics}: {:e}", error(&back, &samples));
+        }
+    }
+}
+
+/// Sizes in use: long periods go by a grid, are as close to `f64` as lane transforms, and repeat.
+#[test]
+fn long_periods_go_by_a_grid() {
+    for (period, harmonics, long) in
+        [(4_096, 512, false), (36_864, 512, true), (36_000, 100, false), (147_456, 512, true), (36_864, 18_433, false)]
+    {
+        let (x, spectrum) = (noise(period - period / 9, 1), noise(2 * harmonics, 2));
+        let (expected, samples) = by_realfft(period, harmonics, &x, &spectrum);
+        let plan = TimeTransform::<f32>::new(period, harmonics);
+        assert_eq!(matches!(plan, TimeTransform::Grid(_)), long, "{period}, {harmonics}");
+        for isa in Isa::available() {
+            let (got, back) = by_time(isa, &plan, &x, &spectrum);
+            assert!(error(&got, &expected) < 1e-6, "{isa} {period}: {:e}", error(&got, &expected));
+            assert!(error(&back, &samples) < 1e-6, "{isa} {period}: {:e}", error(&back, &samples));
+            assert_eq!(by_time(isa, &plan, &x, &spectrum), (got, back), "the same numbers in every run");
         }
     }
 }

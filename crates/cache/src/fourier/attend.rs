@@ -47,8 +47,8 @@ fn attend_stretch<S: Element, C: Element>(
     let stretch = |g: usize| &heads[g].middle()[number];
     let (period, harmonics) = (stretch(0).period(), stretch(0).harmonics());
     let transforms = workspace.transforms(period);
-    let values = transforms.lanes(harmonics);
-    let keys = if stretch(0).has_bands() { transforms.lanes(period / 2 + 1) } else { values.clone() };
+    let values = transforms.times(harmonics);
+    let keys = if stretch(0).has_bands() { transforms.times(period / 2 + 1) } else { values.clone() };
     let layer = FourierLayer {
         heads: heads.len(),
         queries: &|g| queries.group(g, shape),

@@ -19,13 +19,13 @@ pub(crate) trait Samples<T: Number> {
 }
 
 /// Samples that stand in order, zeros after them.
-struct InOrder<'a, T> {
+pub(super) struct InOrder<'a, T> {
     whole: &'a [[T; 2 * WIDTH]],
     last: [T; 2 * WIDTH],
 }
 
 impl<'a, T: Number> InOrder<'a, T> {
-    fn new(x: &'a [T]) -> Self {
+    pub(super) fn new(x: &'a [T]) -> Self {
         let (whole, rest) = x.as_chunks();
         let mut last = [T::zero(); 2 * WIDTH];
         last[..rest.len()].copy_from_slice(rest);

@@ -17,10 +17,14 @@
 
 mod complex;
 mod forward;
+mod grid;
 mod inverse;
 mod lane_fft;
 pub mod line;
+mod neighbours;
 mod radix;
+mod time;
+mod window;
 
 use fourier_kv_spectral::oracle::phasor;
 use fourier_kv_spectral::period::PERIOD_STEP;
@@ -29,8 +33,10 @@ use crate::number::Number;
 use crate::simd::{Simd, WIDTH};
 use complex::{Complex, Complexes};
 pub(crate) use forward::Samples;
+pub use grid::GridTransform;
 use lane_fft::LaneFft;
 use line::Line;
+pub use time::{TimeScratch, TimeTransform};
 
 /// The transforms of one period for one number of harmonics.
 #[derive(Clone, Debug)]
@@ -183,6 +189,16 @@ fn padded(harmonics: usize, length: usize) -> usize {
 
 /// The `Q` for which an inverse and a forward transform cost least.
 fn cheapest_length(period: usize, harmonics: usize) -> Option<usize> {
+    cheapest(period, harmonics).map(|(length, _)| length)
+}
+
+/// What an inverse and a forward transform cost together, in instructions; `None` if the period has none.
+fn cost(period: usize, harmonics: usize) -> Option<f64> {
+    cheapest(period, harmonics).map(|(_, cost)| cost)
+}
+
+/// The cheapest `Q`, and its cost.
+fn cheapest(period: usize, harmonics: usize) -> Option<(usize, f64)> {
     if !period.is_multiple_of(PERIOD_STEP) {
         return None;
     }
@@ -196,5 +212,5 @@ fn cheapest_length(period: usize, harmonics: usize) -> Option<usize> {
     };
     let lengths = (1..=steps).filter(|&q| steps.is_multiple_of(q));
     let costs = lengths.filter_map(|q| Some((q, cost(q)?)));
-    costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(q, _)| q)
+    costs.min_by(|a, b| a.1.total_cmp(&b.1))
 }

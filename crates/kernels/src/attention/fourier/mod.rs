@@ -46,7 +46,7 @@ use crate::isa::Isa;
 use crate::number::Number;
 use crate::parts::{Chunks, Then};
 use crate::team::Team;
-use crate::transform::LaneTransform;
+use crate::transform::TimeTransform;
 
 pub use scratch::FourierScratch;
 use scratch::{Chunk, Piece, Projection, Row, Sizes, TransformPool};
@@ -89,9 +89,9 @@ pub struct FourierRegion<'a, T: Real, S, C> {
 #[derive(Clone, Copy, Debug)]
 pub struct FourierTransforms<'a, T> {
     /// For the scores: of the `N` harmonics kept, or of the full spectrum where keys have bands.
-    pub keys: &'a LaneTransform<T>,
+    pub keys: &'a TimeTransform<T>,
     /// For the weights: of the `N` harmonics kept.
-    pub values: &'a LaneTransform<T>,
+    pub values: &'a TimeTransform<T>,
 }
 
 /// The middles of all heads of a layer, with what asks for them.

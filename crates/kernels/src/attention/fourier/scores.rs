@@ -8,12 +8,12 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::number::Number;
 use crate::simd::WIDTH;
-use crate::transform::LaneTransform;
+use crate::transform::TimeTransform;
 use crate::transform::line::{flat, flat_mut};
 
 /// Fills the scores of row `r` of a head, and its offset.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
+    (isa, transform, pool): (Isa, &TimeTransform<T>, &TransformPool<T>),
     q: Queries<'_, T>,
     r: usize,
     region: &FourierRegion<'_, T, S, C>,

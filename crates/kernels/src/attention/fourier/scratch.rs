@@ -6,7 +6,7 @@ use super::{EXACT_BLOCK, FourierTransforms, MOST_ROWS};
 use crate::element::Element;
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
-use crate::transform::LaneScratch;
+use crate::transform::TimeScratch;
 use crate::transform::line::Line;
 
 /// Coefficients a piece.
@@ -87,7 +87,7 @@ pub(super) struct Projection<T> {
 
 /// Memory of transforms, one a thread: who comes takes what was used last.
 #[derive(Debug, Default)]
-pub(super) struct TransformPool<T>(Mutex<Vec<LaneScratch<T>>>);
+pub(super) struct TransformPool<T>(Mutex<Vec<TimeScratch<T>>>);
 
 impl<T: Number> TransformPool<T> {
     /// Makes room for `threads` transforms at a time.
@@ -100,14 +100,14 @@ impl<T: Number> TransformPool<T> {
     }
 
     /// Runs `task` with memory that no other task uses meanwhile.
-    pub(super) fn with<R>(&self, task: impl FnOnce(&mut LaneScratch<T>) -> R) -> R {
+    pub(super) fn with<R>(&self, task: impl FnOnce(&mut TimeScratch<T>) -> R) -> R {
         let mut scratch = self.pool().pop().unwrap_or_default();
         let result = task(&mut scratch);
         self.pool().push(scratch);
         result
     }
 
-    fn pool(&self) -> MutexGuard<'_, Vec<LaneScratch<T>>> {
+    fn pool(&self) -> MutexGuard<'_, Vec<TimeScratch<T>>> {
         // A panic elsewhere leaves nothing but memory to write over.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,13 +7,13 @@ use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
 use crate::transform::line::flat_mut;
-use crate::transform::{LaneTransform, Samples};
+use crate::transform::{Samples, TimeTransform};
 
 /// Fills the rest of row `r` of `rows` of a head: its largest score, sum, exact dims' outputs, and
 /// `[2][N]` of `w_n F_n / P`, so that a dot product with a stored spectrum is the weighted sum of the signal.
 /// `w_n` counts a bin's mirror: 2, but 1 for the bins `0` and `P/2`, which are their own.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    (isa, transform, pool): (Isa, &LaneTransform<T>, &TransformPool<T>),
+    (isa, transform, pool): (Isa, &TimeTransform<T>, &TransformPool<T>),
     (rows, r): (usize, usize),
     region: &FourierRegion<'_, T, S, C>,
     chunks: &[Chunk<T>],
@@ -69,7 +69,7 @@ impl<T: Number> Operation for Join<'_, T> {
 }
 
 /// `F_n` to `w_n F_n / P`.
-fn count_mirrors<T: Number>(transform: &LaneTransform<T>, spectrum: &mut [T]) {
+fn count_mirrors<T: Number>(transform: &TimeTransform<T>, spectrum: &mut [T]) {
     let (harmonics, period) = (transform.harmonics(), transform.period());
     let both = T::of(2.0 / period as f64);
     spectrum.iter_mut().for_each(|x| *x = *x * both);
