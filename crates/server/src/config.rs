@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourier_kv_engine::scheduler::SchedulerOptions;
 
-use crate::AccessKeys;
+use crate::{AccessKeys, Connections};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub cors: Vec<String>,
     /// What one request may cost.
     pub limits: Limits,
+    /// What connections may cost.
+    pub connections: Connections,
     /// How long running answers may take after the order to stop.
     pub grace: Duration,
 }

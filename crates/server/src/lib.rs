@@ -10,6 +10,7 @@ mod api;
 mod app;
 mod base64;
 mod config;
+mod connections;
 mod error;
 mod extract;
 mod grammar;
@@ -22,6 +23,7 @@ mod serve;
 
 pub use access::{AccessKeys, KeyError};
 pub use config::{Limits, ServerConfig};
+pub use connections::Connections;
 pub use error::ApiError;
 pub use openapi::document;
 pub use serve::{ServeError, serve};

@@ -1,6 +1,5 @@
 //! From a listener to its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::app::{App, router};
 use crate::config::ServerConfig;
+use crate::connections;
 use crate::grammar::Grammars;
 
 /// How long connections may take to write what is left once all answers have ended.
@@ -38,15 +38,14 @@ pub fn serve(
     stop: impl Fn() -> bool + Send + 'static,
 ) -> Result<(), ServeError> {
     let scheduler = Arc::new(Scheduler::start(Arc::clone(&engine), config.scheduler.clone())?);
-    let grace = config.grace;
+    let (grace, connections) = (config.grace, config.connections);
     let grammars = Arc::new(Grammars::new(Arc::clone(&engine)));
     let app = App { engine, scheduler: Arc::clone(&scheduler), config: Arc::new(config), grammars };
     // Requests cost little besides what the scheduler's threads do.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(async move {
+    let result: Result<(), ServeError> = runtime.block_on(async move {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
         let (ended, end) = tokio::sync::oneshot::channel();
         let stopping = async move {
             until(stop).await;
@@ -55,14 +54,14 @@ pub fn serve(
             drop(stopped);
             let _ = ended.send(());
         };
-        let server = axum::serve(listener, service).with_graceful_shutdown(stopping);
         tokio::select! {
-            result = async { server.await } => result,
-            () = after(end) => Ok(()),
+            () = connections::answer(listener, router(app), connections, stopping) => {}
+            () = after(end) => {}
         }
+        Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(result?)
+    result
 }
 
 /// Ready when `stop` says so.

@@ -4,9 +4,9 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fourier_kv_server::{Limits, ServerConfig};
+use fourier_kv_server::{Connections, Limits, ServerConfig};
 use serde_json::json;
 use support::*;
 
@@ -141,6 +141,28 @@ fn a_reader_that_is_slow() {
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).unwrap();
     assert!(String::from_utf8_lossy(&rest).contains("data: [DONE]"), "nothing of it is lost");
+    server.is_at_rest();
+}
+
+/// Half a head, or none: such a connection is closed, and its place is another's.
+#[test]
+fn a_head_that_does_not_come() {
+    let limits = Connections { most: 2, head_time: Duration::from_millis(400) };
+    let server = Server::start(ServerConfig { connections: limits, ..config() });
+    let begun = Instant::now();
+    let mut half = TcpStream::connect(server.address).unwrap();
+    half.write_all(b"GET /health HTTP/1.1\r\nhost: ti").unwrap();
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    // Both places are taken: this one waits until they are closed.
+    assert_eq!(server.get("/health").status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(300), "answered after {:?}", begun.elapsed());
+    for stream in [&mut half, &mut silent] {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut rest = Vec::new();
+        // Closed, with an answer that says why or without.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+    }
     server.is_at_rest();
 }
 

@@ -73,6 +73,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Limits")]
     pub(crate) timeout: u64,
 
+    /// Connections at a time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Limits")]
+    pub(crate) max_connections: usize,
+
     /// Seconds that running answers may take after Ctrl-C or SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Limits")]
     pub(crate) grace: u64,

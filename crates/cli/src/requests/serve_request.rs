@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fourier_kv_server::{AccessKeys, Limits};
+use fourier_kv_server::{AccessKeys, Connections, Limits};
 
 use super::run_request::CacheRequest;
 use super::size::bytes;
@@ -39,6 +39,8 @@ pub(crate) struct ServeRequest {
     pub(crate) park_after: Duration,
     /// What one request may cost.
     pub(crate) limits: Limits,
+    /// What connections may cost.
+    pub(crate) connections: Connections,
     /// Time for what runs, at the end.
     pub(crate) grace: Duration,
     /// How the past is kept.
@@ -50,8 +52,12 @@ pub(crate) struct ServeRequest {
 impl ServeRequest {
     /// Understands what was typed; `keys` are those of the environment.
     pub(crate) fn new(args: &ServeArgs, keys: Option<&str>) -> Result<Self, RequestError> {
-        let counts =
-            [("--parallel", args.parallel), ("--max-tokens", args.max_tokens), ("--max-answers", args.max_answers)];
+        let counts = [
+            ("--parallel", args.parallel),
+            ("--max-tokens", args.max_tokens),
+            ("--max-answers", args.max_answers),
+            ("--max-connections", args.max_connections),
+        ];
         if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(out_of_range(option, "1 or more", "0"));
         }
@@ -77,6 +83,7 @@ impl ServeRequest {
                 answers: args.max_answers,
                 time: Duration::from_secs(args.timeout),
             },
+            connections: Connections { most: args.max_connections, ..Connections::default() },
             grace: Duration::from_secs(args.grace),
             cache: CacheRequest::new(&args.cache)?,
             machine: Machine::of_cpu(&args.device)?,

@@ -60,6 +60,7 @@ fn config(request: &ServeRequest, plan: Option<Arc<Plan>>) -> ServerConfig {
         keys: request.keys.clone(),
         cors: request.cors.clone(),
         limits: request.limits,
+        connections: request.connections,
         grace: request.grace,
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fourier_kv_engine::scheduler::SchedulerOptions;
 use fourier_kv_engine::{Engine, EngineOptions};
-use fourier_kv_server::{AccessKeys, Limits, ServerConfig, serve};
+use fourier_kv_server::{AccessKeys, Connections, Limits, ServerConfig, serve};
 use fourier_kv_testkit::{Encoding, RandomModel};
 use serde_json::Value;
 
@@ -40,6 +40,7 @@ pub fn config() -> ServerConfig {
         keys: AccessKeys::default(),
         cors: Vec::new(),
         limits: Limits { body_bytes: 1 << 20, ..Limits::default() },
+        connections: Connections::default(),
         grace: Duration::from_secs(20),
     }
 }
