@@ -123,7 +123,7 @@ proptest! {
         wanted in 1usize..600, less in 0usize..40, pick: usize, seed: u64,
     ) {
         let period = 32 * steps;
-        let spacings: Vec<usize> = divisors(steps).into_iter().filter(|r| r.is_multiple_of(16)).collect();
+        let spacings: Vec<usize> = divisors(steps).into_iter().filter(|r| matches!(r, 16 | 32) || r.is_multiple_of(64)).collect();
         let spacing = spacings[pick % spacings.len()];
         let harmonics = wanted.min(period / spacing / 4).max(1);
         prop_assert!(GridTransform::<f64>::fits(period, harmonics, spacing));

@@ -50,23 +50,43 @@ pub(super) fn for_pairs(side: &Side, order: Order, mut each: impl FnMut(Both)) {
 }
 
 /// The codes, directions and harmonics of a tile's pairs.
-#[inline]
 fn for_tile(side: &Side, order: Order, tile: usize, mut each: impl FnMut([u8; 2], [usize; 2], [usize; 2])) {
+    for group in 0..groups(side, order, tile) {
+        for_group(side, order, tile, group, &mut each);
+    }
+}
+
+/// How many groups of pairs a tile has: harmonics, or directions.
+pub(super) fn groups(side: &Side, order: Order, tile: usize) -> usize {
+    match order {
+        Order::Harmonics => side.block(),
+        Order::Directions => side.kept(tile),
+    }
+}
+
+/// The codes, directions and harmonics of the pairs of one harmonic of a tile, or of one direction: the one place that
+/// says how pairs follow on one another.
+#[inline]
+pub(super) fn for_group(
+    side: &Side,
+    order: Order,
+    tile: usize,
+    group: usize,
+    mut each: impl FnMut([u8; 2], [usize; 2], [usize; 2]),
+) {
     let (block, kept, codes) = (side.block(), side.kept(tile), side.codes(tile));
     match order {
         Order::Harmonics => {
-            for f in 0..block {
-                for row in (0..kept).step_by(2) {
-                    let second = if row + 1 < kept { codes[(row + 1) * block + f] } else { 0 };
-                    each([codes[row * block + f], second], [row, row + 1], [f, f]);
-                }
+            let f = group;
+            for row in (0..kept).step_by(2) {
+                let second = if row + 1 < kept { codes[(row + 1) * block + f] } else { 0 };
+                each([codes[row * block + f], second], [row, row + 1], [f, f]);
             }
         }
         Order::Directions => {
-            for row in 0..kept {
-                for f in (0..block).step_by(2) {
-                    each([codes[row * block + f], codes[row * block + f + 1]], [row, row], [f, f + 1]);
-                }
+            let row = group;
+            for f in (0..block).step_by(2) {
+                each([codes[row * block + f], codes[row * block + f + 1]], [row, row], [f, f + 1]);
             }
         }
     }

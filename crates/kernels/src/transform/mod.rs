@@ -21,7 +21,6 @@ mod grid;
 mod inverse;
 mod lane_fft;
 pub mod line;
-mod neighbours;
 mod radix;
 mod time;
 mod window;

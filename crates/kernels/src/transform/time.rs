@@ -17,8 +17,8 @@ pub enum TimeTransform<T> {
 /// Working memory of one task for [`TimeTransform`]s, as large as the largest so far needed.
 #[derive(Clone, Debug, Default)]
 pub struct TimeScratch<T> {
-    lanes: LaneScratch<T>,
-    grid: GridScratch<T>,
+    pub(super) lanes: LaneScratch<T>,
+    pub(super) grid: GridScratch<T>,
 }
 
 impl<T: Number> TimeTransform<T> {
@@ -34,6 +34,14 @@ impl<T: Number> TimeTransform<T> {
                 TimeTransform::Grid(GridTransform::new(period, harmonics, spacing))
             }
             _ => TimeTransform::Lanes(LaneTransform::new(period, harmonics)),
+        }
+    }
+
+    /// The grid by way of which they go, if they do.
+    pub(crate) fn grid(&self) -> Option<&GridTransform<T>> {
+        match self {
+            TimeTransform::Lanes(_) => None,
+            TimeTransform::Grid(plan) => Some(plan),
         }
     }
 
@@ -57,16 +65,15 @@ impl<T: Number> TimeTransform<T> {
     pub fn reserve(&self, scratch: &mut TimeScratch<T>) {
         match self {
             TimeTransform::Lanes(plan) => plan.reserve(&mut scratch.lanes),
-            TimeTransform::Grid(plan) => plan.reserve(&mut scratch.lanes, &mut scratch.grid),
+            TimeTransform::Grid(plan) => plan.reserve(scratch),
         }
     }
 
     /// As [`LaneTransform::inverse`].
     pub fn inverse(&self, isa: Isa, spectrum: &[T], factor: T, out: &mut [T], scratch: &mut TimeScratch<T>) {
-        let TimeScratch { lanes, grid } = scratch;
         match self {
-            TimeTransform::Lanes(plan) => plan.inverse(isa, spectrum, factor, out, lanes),
-            TimeTransform::Grid(plan) => plan.inverse(isa, spectrum, factor, out, (lanes, grid)),
+            TimeTransform::Lanes(plan) => plan.inverse(isa, spectrum, factor, out, &mut scratch.lanes),
+            TimeTransform::Grid(plan) => plan.inverse(isa, spectrum, factor, out, scratch),
         }
     }
 
@@ -77,10 +84,9 @@ impl<T: Number> TimeTransform<T> {
 
     /// As [`LaneTransform::forward`], of samples that stand elsewhere: it asks for those at all multiples of 32 below `P`.
     pub(crate) fn forward_of(&self, isa: Isa, samples: &impl Samples<T>, out: &mut [T], scratch: &mut TimeScratch<T>) {
-        let TimeScratch { lanes, grid } = scratch;
         match self {
-            TimeTransform::Lanes(plan) => plan.forward_of(isa, samples, out, lanes),
-            TimeTransform::Grid(plan) => plan.forward_of(isa, samples, out, (lanes, grid)),
+            TimeTransform::Lanes(plan) => plan.forward_of(isa, samples, out, &mut scratch.lanes),
+            TimeTransform::Grid(plan) => plan.forward_of(isa, samples, out, scratch),
         }
     }
 }

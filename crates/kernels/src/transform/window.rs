@@ -27,7 +27,7 @@ impl Window {
     /// Its value `x` grid steps from its middle.
     pub(super) fn at(self, x: f64) -> f64 {
         let inside = 1.0 - (2.0 * x / TAPS as f64).powi(2);
-        if inside < 0.0 { 0.0 } else { bessel(self.steepness * inside.sqrt()) / bessel(self.steepness) }
+        if inside <= 0.0 { 0.0 } else { bessel(self.steepness * inside.sqrt()) / bessel(self.steepness) }
     }
 
     /// Its Fourier transform at `frequency`, in turns a grid step.

@@ -1,13 +1,14 @@
 //! Scores to weights, a block of tokens after the other, and all that exact dims have to do with it: each is read once.
 
 use super::scratch::{BLOCK_LINES, CHUNK_BLOCKS, Chunk, Row};
-use super::{EXACT_BLOCK, FourierRegion, FourierSide};
+use super::{EXACT_BLOCK, FourierRegion, FourierSide, FourierTransforms};
 use crate::attention::Queries;
 use crate::element::Element;
 use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
-use crate::transform::line::Line;
+use crate::transform::GridTransform;
+use crate::transform::line::{Line, flat};
 
 /// Rows whose sums over four vectors of tokens stay in 32 registers.
 const TILE: usize = 6;
@@ -25,7 +26,7 @@ pub(super) fn tile(left: usize) -> usize {
 
 /// Does the blocks of chunk `number` of a head. `rows` hold the spectral dims' part of the scores.
 pub(super) fn run<T: Number, S: Element, C: Element>(
-    isa: Isa,
+    (isa, transforms): (Isa, FourierTransforms<'_, T>),
     q: Queries<'_, T>,
     region: &FourierRegion<'_, T, S, C>,
     rows: &[Row<T>],
@@ -36,7 +37,8 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
     let first = (number * CHUNK_BLOCKS).min(blocks);
     let end = (first + CHUNK_BLOCKS).min(blocks);
     let (keys, values) = (Exact::new(&region.keys), Exact::new(&region.values));
-    isa.run(Blocks { q, tokens: region.tokens, keys, values, rows, first, end, chunk });
+    let grids = Grids { keys: transforms.keys.grid(), values: transforms.values.grid() };
+    isa.run(Blocks { q, tokens: region.tokens, keys, values, grids, rows, first, end, chunk });
 }
 
 /// The exact dims of a side.
@@ -58,11 +60,18 @@ impl<'a, S> Exact<'a, S> {
     }
 }
 
+/// The grids by way of which scores come and weights go, where they do.
+struct Grids<'a, T> {
+    keys: Option<&'a GridTransform<T>>,
+    values: Option<&'a GridTransform<T>>,
+}
+
 struct Blocks<'a, T, S> {
     q: Queries<'a, T>,
     tokens: usize,
     keys: Exact<'a, S>,
     values: Exact<'a, S>,
+    grids: Grids<'a, T>,
     rows: &'a [Row<T>],
     first: usize,
     end: usize,
@@ -124,12 +133,7 @@ impl<T: Number, S: Element> Blocks<'_, T, S> {
     /// All dims' scores of 64 tokens.
     #[inline(always)]
     fn scores<V: Simd, const R: usize>(&self, block: usize, first: usize) -> [[T::Lanes<V>; BLOCK_LINES]; R] {
-        let mut scores = [[T::Lanes::<V>::splat(T::zero()); BLOCK_LINES]; R];
-        for r in 0..R {
-            for i in 0..BLOCK_LINES {
-                scores[r][i] = self.rows[first + r].scores[block * BLOCK_LINES + i].load::<V>();
-            }
-        }
+        let mut scores = self.spectral_scores::<V, R>(block, first);
         let queries = self.chunk.queries.chunks_exact(self.rows.len());
         for (column, queries) in self.keys.block(block).iter().zip(queries) {
             let keys = load_column::<V, T, S>(column);
@@ -139,6 +143,24 @@ impl<T: Number, S: Element> Blocks<'_, T, S> {
                 for i in 0..BLOCK_LINES {
                     scores[r][i] = keys[i].mul_add(q, scores[r][i]);
                 }
+            }
+        }
+        scores
+    }
+
+    /// The spectral dims' part of them.
+    #[inline(always)]
+    fn spectral_scores<V: Simd, const R: usize>(&self, block: usize, first: usize) -> [[T::Lanes<V>; BLOCK_LINES]; R] {
+        let mut scores = [[T::Lanes::<V>::splat(T::zero()); BLOCK_LINES]; R];
+        let rows: [&[Line<T>]; R] = std::array::from_fn(|r| &*self.rows[first + r].scores);
+        for i in 0..BLOCK_LINES {
+            let vector = block * BLOCK_LINES + i;
+            match self.grids.keys {
+                Some(grid) => {
+                    let samples = grid.samples::<V, R>(vector, rows.map(flat));
+                    (0..R).for_each(|r| scores[r][i] = samples[r]);
+                }
+                None => (0..R).for_each(|r| scores[r][i] = rows[r][vector].load::<V>()),
             }
         }
         scores
@@ -161,14 +183,26 @@ impl<T: Number, S: Element> Blocks<'_, T, S> {
             }
             let top = self.chunk.tops[first + r];
             let shift = T::Lanes::<V>::splat(top);
-            let lines = &mut self.chunk.weights[(at * rows + first + r) * BLOCK_LINES..][..BLOCK_LINES];
             for i in 0..BLOCK_LINES {
                 s[i] = s[i].sub(shift).exp();
-                lines[i].store::<V>(s[i]);
             }
+            self.hand_on::<V>(block, first + r, s);
             let sum = &mut self.chunk.sums[first + r];
             sum.store::<V>(sum.load::<V>().add(s[0].add(s[1]).add(s[2].add(s[3]))));
             self.chunk.shifts[at * rows + first + r] = top;
+        }
+    }
+
+    /// Keeps the weights of a block for their transform, or what they give to its grid.
+    #[inline(always)]
+    fn hand_on<V: Simd>(&mut self, block: usize, row: usize, weights: &[T::Lanes<V>; BLOCK_LINES]) {
+        let at = (block - self.first) * self.rows.len() + row;
+        match self.grids.values {
+            Some(grid) => self.chunk.weights[at].store::<V>(grid.shares::<V>(block * BLOCK_LINES, *weights)),
+            None => {
+                let lines = &mut self.chunk.weights[at * BLOCK_LINES..][..BLOCK_LINES];
+                (0..BLOCK_LINES).for_each(|i| lines[i].store::<V>(weights[i]));
+            }
         }
     }
 

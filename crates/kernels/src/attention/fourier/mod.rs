@@ -19,8 +19,12 @@
 //! | `project` | 16 spectral value dims of a head | the values' spectra | `2 N` a spectral value dim and row |
 //!
 //! 32k tokens, 12 query heads, 2 key/value heads of 128 dims, the paper's budget, `bf16`: 7.8 MB of exact dims and
-//! 0.8 MB of spectra against 32.5 MB; 46 million multiplications with exact dims, 24 transforms of 36,864 by way of a
-//! grid (each about 25,000 vector instructions), 0.4 million exponentials. So memory binds, and then the transforms.
+//! 0.8 MB of spectra against 32.5 MB; 46 million multiplications with exact dims, 24 transforms of 36,864 by way of
+//! grids of 2,304 (each about 7,000 vector instructions, and 16 products for sixteen tokens), 0.4 million exponentials. So
+//! memory binds.
+//!
+//! Long contexts: the `scores` run gives points of a grid, `blocks` interpolates between them and hands back what its
+//! weights give to the points ([`crate::transform::GridTransform`]).
 //!
 //! Scores of a block of tokens never leave the registers: its weights are relative to the largest score so far, which
 //! is noted, and the transform of the weights corrects for it. The shift `q . mu` is added to the state's maximum
@@ -197,7 +201,8 @@ where
         self.team.for_parts(Chunks::new(chunks, 1), |i, chunk| {
             let (head, number) = (i / self.sizes.chunks, i % self.sizes.chunks);
             let slots = &slots[head * self.sizes.rows..][..self.sizes.rows];
-            blocks::run(self.isa, (self.queries)(head), &(self.regions)(head), slots, number, &mut chunk[0]);
+            let with = (self.isa, self.transforms);
+            blocks::run(with, (self.queries)(head), &(self.regions)(head), slots, number, &mut chunk[0]);
         });
     }
 

@@ -11,7 +11,7 @@ use crate::simd::WIDTH;
 use crate::transform::TimeTransform;
 use crate::transform::line::{flat, flat_mut};
 
-/// Fills the scores of row `r` of a head, and its offset.
+/// Fills the scores of row `r` of a head, or the points of the grid that they follow from, and its offset.
 pub(super) fn run<T: Number, S: Element, C: Element>(
     (isa, transform, pool): (Isa, &TimeTransform<T>, &TransformPool<T>),
     q: Queries<'_, T>,
@@ -45,8 +45,10 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
     }
     let Row { spectrum, scores, .. } = row;
     let spectrum = &flat(spectrum)[..2 * transform.harmonics()];
-    let scores = &mut flat_mut(scores)[..transform.period()];
-    pool.with(|scratch| transform.inverse(isa, spectrum, factor, scores, scratch));
+    pool.with(|scratch| match transform.grid() {
+        Some(grid) => grid.to_points(isa, spectrum, factor, &mut scores[..grid.lines()], scratch),
+        None => transform.inverse(isa, spectrum, factor, &mut flat_mut(scores)[..transform.period()], scratch),
+    });
 }
 
 /// Row `r` of all pieces.

@@ -6,8 +6,8 @@ use super::{EXACT_BLOCK, FourierTransforms, MOST_ROWS};
 use crate::element::Element;
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
-use crate::transform::TimeScratch;
 use crate::transform::line::Line;
+use crate::transform::{GridTransform, TimeScratch, TimeTransform};
 
 /// Coefficients a piece.
 pub(super) const PIECE: usize = 256;
@@ -47,7 +47,8 @@ pub(super) struct Row<T> {
     pub(super) spectrum: Vec<Line<T>>,
     /// `[2][P]`, only where keys have bands.
     pub(super) circle: Vec<T>,
-    /// `[ceil(P / 64)][4]`: the spectral dims' part of the scores.
+    /// `[ceil(P / 64)][4]`: the spectral dims' part of the scores; where transforms go by way of a grid, its points: first
+    /// the scores', then those of the weights.
     pub(super) scores: Vec<Line<T>>,
     /// What was left out of all scores.
     pub(super) offset: T,
@@ -64,7 +65,8 @@ pub(super) struct Row<T> {
 /// Some blocks of tokens, all rows.
 #[derive(Debug, Default)]
 pub(super) struct Chunk<T> {
-    /// `[block][row][4]`: `exp(s - shift)`.
+    /// `[block][row][4]`: `exp(s - shift)`; where transforms go by way of a grid, `[block][row]`: what they give to its
+    /// points.
     pub(super) weights: Vec<Line<T>>,
     /// `[block][row]`.
     pub(super) shifts: Vec<T>,
@@ -151,12 +153,14 @@ impl<T: Number> FourierScratch<T> {
         let blocks = keys.period().div_ceil(EXACT_BLOCK);
         for row in slots(&mut self.rows, heads * rows) {
             grow(&mut row.spectrum, (2 * keys.harmonics().max(values.harmonics())).div_ceil(WIDTH));
-            grow(&mut row.scores, blocks * BLOCK_LINES);
+            let lines = |plan: &TimeTransform<T>| plan.grid().map_or(blocks * BLOCK_LINES, GridTransform::lines);
+            grow(&mut row.scores, lines(keys).max(lines(values)));
             grow(&mut row.factors, blocks);
             row.out.resize(sizes.dim, T::zero());
         }
         for chunk in slots(&mut self.chunks, heads * sizes.chunks) {
-            grow(&mut chunk.weights, CHUNK_BLOCKS * rows * BLOCK_LINES);
+            let lines = if values.grid().is_some() { 1 } else { BLOCK_LINES };
+            grow(&mut chunk.weights, CHUNK_BLOCKS * rows * lines);
             grow(&mut chunk.shifts, CHUNK_BLOCKS * rows);
             grow(&mut chunk.outs, sizes.dim * rows);
             grow(&mut chunk.queries, sizes.dim * rows);

@@ -6,8 +6,8 @@ use crate::element::Element;
 use crate::isa::{Isa, Operation};
 use crate::number::Number;
 use crate::simd::{Lanes, Simd, WIDTH};
-use crate::transform::line::flat_mut;
-use crate::transform::{Samples, TimeTransform};
+use crate::transform::line::{Line, flat_mut};
+use crate::transform::{GridTransform, Samples, TimeTransform};
 
 /// Fills the rest of row `r` of `rows` of a head: its largest score, sum, exact dims' outputs, and
 /// `[2][N]` of `w_n F_n / P`, so that a dot product with a stored spectrum is the weighted sum of the signal.
@@ -24,12 +24,19 @@ pub(super) fn run<T: Number, S: Element, C: Element>(
     let chunks = &chunks[..blocks.div_ceil(CHUNK_BLOCKS)];
     isa.run(Join { rows, r, blocks, dims: values.exact_dims, chunks, row });
     if !values.spectral.is_empty() {
-        let Row { spectrum, factors, .. } = row;
+        let Row { spectrum, factors, scores, .. } = row;
         let weighted = Weighted { rows, r, chunks, factors: &factors[..blocks] };
         let (numbers, rest) = flat_mut(spectrum).split_at_mut(2 * transform.harmonics());
         let to_whole_vector = numbers.len().next_multiple_of(WIDTH) - numbers.len();
         rest[..to_whole_vector].fill(T::zero());
-        pool.with(|scratch| transform.forward_of(isa, &weighted, numbers, scratch));
+        pool.with(|scratch| match transform.grid() {
+            Some(grid) => {
+                let points = &mut scores[..grid.lines()];
+                isa.run(Collect { grid, shares: &weighted, points });
+                grid.spectrum_of_points(isa, points, numbers, scratch);
+            }
+            None => transform.forward_of(isa, &weighted, numbers, scratch),
+        });
         count_mirrors(transform, numbers);
     }
 }
@@ -64,6 +71,31 @@ impl<T: Number> Operation for Join<'_, T> {
         for (block, factor) in row.factors[..blocks].iter_mut().enumerate() {
             let shift = chunks[block / CHUNK_BLOCKS].shifts[block % CHUNK_BLOCKS * rows + r];
             *factor = Number::exp(shift - top);
+        }
+    }
+}
+
+/// What all blocks give to the points of a grid.
+struct Collect<'a, T> {
+    grid: &'a GridTransform<T>,
+    /// Whose lines are a block's shares.
+    shares: &'a Weighted<'a, T>,
+    points: &'a mut [Line<T>],
+}
+
+impl<T: Number> Operation for Collect<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Collect { grid, shares: Weighted { rows, r, chunks, factors }, points } = self;
+        points.fill(Line::default());
+        let points = flat_mut(points);
+        for (block, &factor) in factors.iter().enumerate() {
+            let share = chunks[block / CHUNK_BLOCKS].weights[block % CHUNK_BLOCKS * rows + r].load::<V>();
+            let points = points[grid.first_share(block * BLOCK_LINES)..].first_chunk_mut();
+            let points: &mut [T; WIDTH] = points.expect("points around every sample");
+            share.mul_add(T::Lanes::<V>::splat(factor), T::Lanes::<V>::load(points)).store(points);
         }
     }
 }
