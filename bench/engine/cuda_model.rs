@@ -20,7 +20,7 @@ use std::time::Instant;
 use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights};
+use fourier_kv_cuda::model::{Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights};
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;
@@ -101,7 +101,14 @@ impl Bench {
         let sizes = FourierSizes { heads: HEADS, harmonics: 512, key_tracks: 97, value_tracks: 97 };
         let all: Vec<u16> = (0..HEADS.kv_heads).flat_map(|_| 0..HEADS.head_dim as u16).collect();
         let dims = vec![[all.clone(), all]; shape().layers];
-        let settings = FourierSettings { sizes, sink: SINK, window: WINDOW, period: context, dims };
+        let settings = FourierSettings {
+            sizes: vec![sizes; shape().layers],
+            sink: SINK,
+            window: WINDOW,
+            least: 1,
+            period: Arc::new(move |_| context),
+            dims: Dims::Given(dims),
+        };
         self.batch(FourierPasts::new(self.model.device(), self.model.shape(), settings, batch)?)
     }
 

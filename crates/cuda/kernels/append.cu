@@ -120,3 +120,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (u64 at = u64(blockIdx.x) * THREADS + threadIdx.x; at < u64(count) * PIECES; at += u64(gridDim.x) * THREADS)
         out[at] = rows[at];
 }
+
+// Squares of queries, [n][H][D], of a group added up: sums [pieces][G][D]. Blocks: (pieces, G), of D threads.
+extern "C" __global__ void __launch_bounds__(HEAD_DIM) add_energy(const bf16 *queries, u32 rows, u32 group, float *sums) {
+    const u32 head = blockIdx.y, pieces = gridDim.x, heads = gridDim.y;
+    const u32 first = u32(u64(rows) * blockIdx.x / pieces), end = u32(u64(rows) * (blockIdx.x + 1) / pieces);
+    float sum = 0.0f;
+    for (u32 row = first; row < end; row++) {
+        const bf16 *at = queries + (u64(row) * heads + head) * group * HEAD_DIM + threadIdx.x;
+        for (u32 h = 0; h < group; h++) {
+            const float q = bf16_to_float(at[h * HEAD_DIM]);
+            sum += q * q;
+        }
+    }
+    sums[(blockIdx.x * heads + head) * HEAD_DIM + threadIdx.x] += sum;
+}

@@ -55,6 +55,17 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.memcpy_htod(numbers, &mut self.slice.slice_mut(first..end)).during("copying to the GPU")
     }
 
+    /// Makes all numbers zero.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn zero(&mut self) -> Result<(), CudaError>
+    where
+        T: cudarc::driver::ValidAsZeroBits,
+    {
+        self.stream.memset_zeros(&mut self.slice).during("clearing memory")
+    }
+
     /// Copies a range of another buffer to where number `first` is.
     ///
     /// # Errors

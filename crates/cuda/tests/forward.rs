@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, FourierSettings, Model, PromptError, TILE};
+use fourier_kv_cuda::model::{Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, PromptError, TILE};
 use support::tiny::{Kind, Tiny};
 use support::{Numbers, distance};
 
@@ -141,7 +141,14 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
     let permuted =
         |numbers: &mut Numbers| (0..HEADS.kv_heads).flat_map(|_| numbers.permutation(HEADS.head_dim)).collect();
     let dims = (0..tiny.shape.layers).map(|_| [permuted(&mut numbers), permuted(&mut numbers)]).collect();
-    let settings = FourierSettings { sizes, sink: 4, window: 64, period: 512, dims };
+    let settings = FourierSettings {
+        sizes: vec![sizes; tiny.shape.layers],
+        sink: 4,
+        window: 64,
+        least: 1,
+        period: Arc::new(|_| 512),
+        dims: Dims::Given(dims),
+    };
     let pasts = FourierPasts::new(model.device(), &tiny.shape, settings, 2).unwrap();
     let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
     let mut texts = [101, 90].map(|n| tokens(&mut numbers, n, &tiny.shape));
