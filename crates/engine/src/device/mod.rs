@@ -1,8 +1,11 @@
 //! Models on a GPU: an [`Engine`]'s model computed on a [`Device`], with the engine's tokenizer and settings.
 //!
-//! Weights are dequantised to `bf16` on the way there. The past is kept as every token in `bf16`; other caches are
-//! refused.
+//! Weights are dequantised to `bf16` on the way there. The past is kept as every token in `bf16`, or as `fourier` or
+//! `spectral`; other caches are refused ([`check`]).
 
+mod caches;
+mod fourier;
+mod host;
 mod session;
 mod upload;
 
@@ -10,13 +13,16 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourier_kv_cache::{CacheKind, Storage};
+use fourier_kv_cache::CacheKind;
+use fourier_kv_cache::plan::{Plan, PlanError};
 use fourier_kv_cuda::attention::Heads;
-use fourier_kv_cuda::model::{Batch, ExactPasts, Model, ModelShape, Weights};
+use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, Weights};
+pub use caches::{DeviceCacheError, check};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
 use fourier_kv_model::config::ModelConfig;
 use fourier_kv_model::decoder;
 use fourier_kv_model::family::RopePairs;
+use host::Host;
 pub use session::DeviceSession;
 
 use crate::{Engine, EngineError};
@@ -46,16 +52,45 @@ impl DeviceModel {
         Ok(DeviceModel { model: Arc::new(Model::new(device, weights, blas)?) })
     }
 
-    /// Begins a sequence whose past is kept by a cache of this kind.
+    /// Begins a sequence of the engine's model whose past is kept by a cache of this kind.
     ///
     /// # Errors
-    /// [`EngineError::DeviceCache`] for a kind that is not there, [`EngineError::Cuda`].
-    pub fn session(&self, kind: &CacheKind) -> Result<DeviceSession, EngineError> {
-        if !matches!(kind, CacheKind::Exact(Storage::Bf16)) {
-            return Err(EngineError::DeviceCache { has: "exact:bf16", got: kind.to_string() });
+    /// [`EngineError::DeviceCache`] for a kind or a setting that is not there, [`EngineError::Plan`] for a plan of another
+    /// model or for nothing, [`EngineError::Cuda`].
+    pub fn session(
+        &self,
+        engine: &Engine,
+        kind: &CacheKind,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<DeviceSession, EngineError> {
+        check(kind)?;
+        if let Some(plan) = &plan {
+            plan.check_model(engine.model().fingerprint(), &engine.model().config().name)?;
         }
-        let pasts = ExactPasts::new(self.model.device(), self.model.shape(), 1)?;
-        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), Box::new(pasts))?, kind.to_string()))
+        let pasts = self.pasts(engine, kind, plan)?;
+        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), pasts)?, kind.to_string()))
+    }
+
+    /// Pasts of one sequence.
+    fn pasts(
+        &self,
+        engine: &Engine,
+        kind: &CacheKind,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<Box<dyn Pasts>, EngineError> {
+        let (device, shape) = (self.model.device(), self.model.shape());
+        Ok(match kind {
+            _ if plan.is_some() && !kind.takes_plan() => {
+                return Err(PlanError::NoUse { kind: kind.name() }.into());
+            }
+            CacheKind::Fourier(settings) => {
+                let host = Arc::new(Host::new(engine)?);
+                let settings = fourier::settings(settings, shape.heads, plan.as_deref(), host)?;
+                Box::new(FourierPasts::new(device, shape, settings, 1)?)
+            }
+            CacheKind::Spectral(_) => return Err(DeviceCacheError::Kind(kind.to_string()).into()),
+            _ => Box::new(ExactPasts::new(device, shape, 1)?),
+        })
     }
 
     /// What the GPU said of itself when it was opened.

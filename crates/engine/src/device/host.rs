@@ -1,0 +1,28 @@
+//! What of the processor's work goes into pasts on a GPU: choices and tables that are made from a prompt.
+
+use fourier_kv_cache::{CacheContext, CacheShape, Workspace};
+use fourier_kv_kernels::team::Team;
+
+use crate::{Engine, EngineError};
+
+/// Threads, working memory and what the model's weights say of its heads.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) context: CacheContext,
+    pub(super) workspace: Workspace,
+}
+
+impl Host {
+    /// With as many threads as the engine has, but of its own: they work while the engine waits for the GPU.
+    pub(super) fn new(engine: &Engine) -> Result<Self, EngineError> {
+        let threads = engine.threads();
+        let team =
+            Team::new(threads).map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
+        let workspace = Workspace::with_team(engine.workspace().isa(), team);
+        Ok(Host { context: engine.cache_context()?.clone(), workspace })
+    }
+
+    pub(super) fn shape(&self) -> &CacheShape {
+        &self.context.shape
+    }
+}
