@@ -20,7 +20,9 @@ use std::time::Instant;
 use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
-use fourier_kv_cuda::model::{Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights};
+use fourier_kv_cuda::model::{
+    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights,
+};
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;

@@ -287,6 +287,8 @@ impl<M: Middles> Pasts for CompressedPasts<M> {
     }
 
     fn seal(&mut self, device: &Device, layer: usize, sequence: usize, tokens: usize) -> Result<(), CudaError> {
+        // What is left of the layer before is done while the device computes this one.
+        self.method.settle(device)?;
         let Some(rows) = self.prompts.last().map(Arc::clone) else { return Err(no_prompt()) };
         let place = Place { layer, sequence };
         let count = self.method.begins_with(self.division.first_middle(tokens));

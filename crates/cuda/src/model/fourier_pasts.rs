@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ModelShape;
 use super::compressed::{Beginning, CompressedPasts, Joining, Middles, Place};
 use super::prompt_rows::PromptRows;
 use super::window::Division;
-use super::ModelShape;
 use crate::attention::TokensView;
 use crate::attention::fourier::{
     FourierAttention, FourierMiddle, FourierPast, FourierSizes, FourierTables, FourierWork, MiddleView,
@@ -110,7 +110,13 @@ impl FourierPasts {
     ) -> Result<Self, CudaError> {
         let FourierSettings { sink, window, least, .. } = settings;
         let division = Division { sink, window, step: GROWTH, least };
-        CompressedPasts::with_method(device, shape, division, FourierMiddles::new(device, shape, settings, batch)?, batch)
+        CompressedPasts::with_method(
+            device,
+            shape,
+            division,
+            FourierMiddles::new(device, shape, settings, batch)?,
+            batch,
+        )
     }
 }
 

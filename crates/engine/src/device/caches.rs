@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         let checked = |text: &str| check(&text.parse().unwrap());
-        for there in ["exact", "fourier", "fourier:harmonics=256,window=100,capacity=9000", "spectral", "spectral:1.5"] {
+        for there in ["exact", "fourier", "fourier:harmonics=256,window=100,capacity=9000", "spectral", "spectral:1.5"]
+        {
             assert_eq!(checked(there), Ok(()), "{there}");
         }
         for (text, named) in [

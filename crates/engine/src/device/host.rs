@@ -16,8 +16,7 @@ impl Host {
     /// With as many threads as the engine has, but of its own: they work while the engine waits for the GPU.
     pub(super) fn new(engine: &Engine) -> Result<Self, EngineError> {
         let threads = engine.threads();
-        let team =
-            Team::new(threads).map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
+        let team = Team::new(threads).map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
         let workspace = Workspace::with_team(engine.workspace().isa(), team);
         Ok(Host { context: engine.cache_context()?.clone(), workspace })
     }

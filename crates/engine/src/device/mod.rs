@@ -13,11 +13,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use caches::{DeviceCacheError, check};
 use fourier_kv_cache::CacheKind;
 use fourier_kv_cache::plan::{Plan, PlanError};
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, Weights};
-pub use caches::{DeviceCacheError, check};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
 use fourier_kv_model::config::ModelConfig;
 use fourier_kv_model::decoder;
@@ -72,12 +72,7 @@ impl DeviceModel {
     }
 
     /// Pasts of one sequence.
-    fn pasts(
-        &self,
-        engine: &Engine,
-        kind: &CacheKind,
-        plan: Option<Arc<Plan>>,
-    ) -> Result<Box<dyn Pasts>, EngineError> {
+    fn pasts(&self, engine: &Engine, kind: &CacheKind, plan: Option<Arc<Plan>>) -> Result<Box<dyn Pasts>, EngineError> {
         let (device, shape) = (self.model.device(), self.model.shape());
         Ok(match kind {
             _ if plan.is_some() && !kind.takes_plan() => {
