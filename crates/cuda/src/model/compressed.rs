@@ -214,6 +214,12 @@ impl<M: Middles> CompressedPasts<M> {
         Ok(())
     }
 
+    /// Whether a block of a sequence is to leave now.
+    fn is_due(&self, sequence: usize) -> bool {
+        let held = self.middles[sequence];
+        held > 0 && self.windows[sequence].is_due() && self.method.room(sequence, held) >= self.division.step
+    }
+
     /// The oldest block of one sequence joins the middles of all layers.
     fn leave(&mut self, device: &Device, sequence: usize) -> Result<(), CudaError> {
         let (step, held) = (self.division.step, self.middles[sequence]);
@@ -324,9 +330,8 @@ impl<M: Middles> Pasts for CompressedPasts<M> {
         for sequence in 0..self.lengths.len() {
             if self.middles[sequence] == 0 {
                 moved |= self.begin_late(device, sequence)?;
-            } else if self.windows[sequence].is_due()
-                && self.method.room(sequence, self.middles[sequence]) >= self.division.step
-            {
+            }
+            while self.is_due(sequence) {
                 self.leave(device, sequence)?;
                 moved = true;
             }

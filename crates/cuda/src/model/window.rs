@@ -77,8 +77,8 @@ impl Window {
         let Division { sink, step, .. } = self.division;
         let oldest = self.ages.pop_front()?;
         let last = (self.held - sink) / step - 1;
-        if let Some(newest) = self.ages.back_mut() {
-            *newest = oldest;
+        if let Some(moved) = self.ages.iter_mut().find(|block| **block == last) {
+            *moved = oldest;
         }
         self.held -= step;
         Some(Leave { first: sink + oldest * step, from: sink + last * step })

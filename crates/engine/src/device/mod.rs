@@ -7,6 +7,7 @@ mod caches;
 mod fourier;
 mod host;
 mod session;
+mod spectral;
 mod upload;
 
 use std::ops::ControlFlow;
@@ -17,7 +18,7 @@ pub use caches::{DeviceCacheError, check};
 use fourier_kv_cache::CacheKind;
 use fourier_kv_cache::plan::{Plan, PlanError};
 use fourier_kv_cuda::attention::Heads;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, Weights};
+use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, SpectralPasts, Weights};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
 use fourier_kv_model::config::ModelConfig;
 use fourier_kv_model::decoder;
@@ -68,7 +69,8 @@ impl DeviceModel {
             plan.check_model(engine.model().fingerprint(), &engine.model().config().name)?;
         }
         let pasts = self.pasts(engine, kind, plan)?;
-        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), pasts)?, kind.to_string()))
+        let kind = as_kept(kind, self.model.shape().heads).to_string();
+        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), pasts)?, kind))
     }
 
     /// Pasts of one sequence.
@@ -83,7 +85,11 @@ impl DeviceModel {
                 let settings = fourier::settings(settings, shape.heads, plan.as_deref(), host)?;
                 Box::new(FourierPasts::new(device, shape, settings, 1)?)
             }
-            CacheKind::Spectral(_) => return Err(DeviceCacheError::Kind(kind.to_string()).into()),
+            CacheKind::Spectral(settings) => {
+                let host = Arc::new(Host::new(engine)?);
+                let settings = spectral::settings(settings, shape.heads, plan.as_deref(), host)?;
+                Box::new(SpectralPasts::new(device, shape, settings, 1)?)
+            }
             _ => Box::new(ExactPasts::new(device, shape, 1)?),
         })
     }
@@ -96,6 +102,14 @@ impl DeviceModel {
     /// Bytes of the weights on the GPU.
     pub fn weight_bytes(&self) -> usize {
         self.model.weight_bytes()
+    }
+}
+
+/// A kind with the settings that the device follows.
+fn as_kept(kind: &CacheKind, heads: Heads) -> CacheKind {
+    match kind {
+        CacheKind::Spectral(settings) => CacheKind::Spectral(spectral::on_device(settings, heads)),
+        other => other.clone(),
     }
 }
 
