@@ -1,14 +1,14 @@
 //! A Llama-3.1-8B-shaped model with random weights on a GPU: prompts, steps of a batch, and memory.
 //!
-//!     cargo run --release -p fourier-kv-cuda --example cuda_model -- [decode|memory] rows.jsonl
+//!     cargo run --release -p fourier-kv-engine --features cuda --example cuda_model -- [decode|memory|seal] rows.jsonl
 //!
-//! Weights are made on the device. `decode`: contexts of 32,768 tokens, read as prompts (`spectral`: random codes), then
-//! 64 steps of a batch that go on with their own likeliest tokens; `exact` in the batch of 16 that does not fit, and in
-//! the largest that does. `memory`: one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile.
-//! `fourier` with 97 of 128 dims spectral in 512 harmonics and a sink and window of 1,024 tokens. Rows are JSON.
+//! Weights are made on the device. `decode`: contexts of 32,768 tokens, read as prompts, then 64 steps of a batch that go on
+//! with their own likeliest tokens; `exact` in the batch of 16 that does not fit, and in the largest that does. `memory`:
+//! one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile. `seal`: prompts of 32,768 tokens,
+//! and 600 steps of one `spectral` context, in which superblocks leave the window. `fourier` with 97 of 128 dims spectral
+//! in 512 harmonics, `spectral` at 2 bits with tables of each context's own, both with a sink and window of 1,024 tokens.
+//! Rows are JSON.
 
-#[path = "cuda_model_spectral.rs"]
-mod spectral;
 #[path = "../../crates/cuda/tests/support/mod.rs"]
 mod support;
 
@@ -21,8 +21,11 @@ use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
 use fourier_kv_cuda::model::{
-    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights,
+    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, SpectralPasts, Weights,
 };
+use fourier_kv_engine::cache::spectral::{Rate, SpectralSettings};
+use fourier_kv_engine::cache::{CacheContext, CacheShape};
+use fourier_kv_engine::device;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;
@@ -59,6 +62,7 @@ fn main() -> Result<(), Failure> {
     match what.as_str() {
         "decode" => bench.decode(),
         "memory" => bench.memory(),
+        "seal" => bench.seal(),
         _ => bench.decode().and_then(|()| bench.memory()),
     }
 }
@@ -114,30 +118,76 @@ impl Bench {
         self.batch(FourierPasts::new(self.model.device(), self.model.shape(), settings, batch)?)
     }
 
+    /// At 2 bits; all numbers matter alike.
+    fn spectral(&self, batch: usize) -> Result<Batch, Failure> {
+        let kind =
+            SpectralSettings { rate: Rate::Bits(2.0), sink: SINK, window: WINDOW, ..SpectralSettings::default() };
+        let cache_shape = CacheShape {
+            layers: shape().layers,
+            heads: HEADS.heads,
+            kv_heads: HEADS.kv_heads,
+            head_dim: HEADS.head_dim,
+            rope_frequencies: shape().frequencies,
+        };
+        let threads = std::thread::available_parallelism()?.get();
+        let settings = device::spectral_settings(&kind, HEADS, CacheContext::uniform(cache_shape), threads)?;
+        Ok(self.batch(SpectralPasts::new(self.model.device(), self.model.shape(), settings, batch)?)?)
+    }
+
+    fn pasts(&self, cache: &str, batch: usize, context: usize) -> Result<Batch, Failure> {
+        match cache {
+            "exact" => Ok(self.exact(batch)?),
+            "fourier" => Ok(self.fourier(batch, context)?),
+            _ => self.spectral(batch),
+        }
+    }
+
     fn decode(&mut self) -> Result<(), Failure> {
         // The batch does not fit with exact pasts: the error says what is missing.
         let (fits, refused) = self.room_for_exact(16)?;
         self.row(json!({
             "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
         }))?;
-        for (cache, batch) in
-            [("exact", fits), ("exact", 8), ("exact", 1), ("fourier", 16), ("fourier", 8), ("fourier", 1)]
-        {
-            let mut batch = match cache {
-                "exact" => self.exact(batch)?,
-                _ => self.fourier(batch, CONTEXT)?,
-            };
+        let compressed = ["fourier", "spectral"].into_iter().flat_map(|cache| [16, 8, 1].map(|batch| (cache, batch)));
+        for (cache, batch) in [("exact", fits), ("exact", 8), ("exact", 1)].into_iter().chain(compressed) {
+            let mut batch = self.pasts(cache, batch, CONTEXT)?;
             for b in 0..batch.pasts().lengths().len() {
                 self.read(cache, &mut batch, b, CONTEXT)?;
             }
             self.steps(cache, &mut batch)?;
         }
-        for batch in [16, 8, 1] {
-            let pasts = spectral::RandomPasts::new(self.model.device(), self.model.shape(), (CONTEXT, WINDOW), batch)?;
-            let mut batch = self.batch(pasts)?;
-            self.steps("spectral", &mut batch)?;
+        Ok(())
+    }
+
+    /// Prompts one after another, and growth.
+    fn seal(&mut self) -> Result<(), Failure> {
+        for cache in ["exact", "fourier", "spectral"] {
+            for sequence in 0..4 {
+                let mut batch = self.pasts(cache, 1, CONTEXT)?;
+                self.read(cache, &mut batch, 0, CONTEXT)?;
+                if cache == "spectral" && sequence == 3 {
+                    self.grow(&mut batch)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Steps, and how long each took.
+    fn grow(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let mut seconds = Vec::new();
+        for _ in 0..600 {
+            let begun = Instant::now();
+            batch.go_on()?;
+            self.model.device().synchronize()?;
+            seconds.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        let mut sorted = seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.row(json!({
+            "what": "growth", "cache": "spectral", "median_step_ms": sorted[300], "slowest_ms": &sorted[590..],
+            "past_bytes": batch.pasts().bytes(),
+        }))
     }
 
     /// Contexts that there is room for with exact pasts, a prompt's working memory beside them, up to `most`; and what is
@@ -207,12 +257,9 @@ impl Bench {
 
     fn memory(&mut self) -> Result<(), Failure> {
         for context in [16_384, 32_768, 65_536, 131_072] {
-            for cache in ["exact", "fourier"] {
+            for cache in ["exact", "fourier", "spectral"] {
                 self.model.device().forget_peak()?;
-                let mut batch = match cache {
-                    "exact" => self.exact(1)?,
-                    _ => self.fourier(1, context)?,
-                };
+                let mut batch = self.pasts(cache, 1, context)?;
                 let seconds = self.read(cache, &mut batch, 0, context)?;
                 for _ in 0..8 {
                     batch.go_on()?;

@@ -94,6 +94,8 @@ impl Fitter {
         let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
         let rotary = rotary(&settings, &context.shape);
         let (cosines, lanes) = (time::cosines(settings.block), lanes(&rotary, settings.block));
+        // Made once for all layers, and not when the first of them waits for them.
+        context.output_roots();
         let (spans, coding) = ([settings.keys, settings.values], Coding::new(settings.without));
         Fitter { shared: Shared { settings, context, rotary, shares, coding, cosines, lanes }, spans }
     }

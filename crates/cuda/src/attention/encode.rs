@@ -330,7 +330,8 @@ impl SideTables {
         let mut numbers = vec![NONE; places];
         for (part, ends) in code.starts.windows(2).enumerate() {
             for number in ends[0] as usize..ends[1] as usize {
-                let place = code.places.get(number).map(|&place| part * dense + usize::from(place));
+                let place = code.places.get(number).map(|&place| usize::from(place)).filter(|&place| place < dense);
+                let place = place.map(|place| part * dense + place);
                 match place.and_then(|place| numbers.get_mut(place)) {
                     Some(to) if number < usize::from(NONE) => *to = number as u16,
                     _ => return Err(CudaError::Shape { what: "a place", expected: "one of its part", got: number }),

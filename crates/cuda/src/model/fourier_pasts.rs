@@ -135,7 +135,7 @@ impl FourierMiddles {
         let least = settings.sizes.iter().map(|sizes| 2 * sizes.harmonics).max().unwrap_or(0);
         let tables = kernels.first().map(|kernels| kernels.seal.tables(device, least)).transpose()?;
         let tables: BTreeMap<usize, FourierTables> = tables.into_iter().map(|tables| (least, tables)).collect();
-        let empty = settings.sizes.iter().map(|sizes| FourierMiddle::new(device, sizes, 0));
+        let empty = settings.sizes.iter().map(|sizes| empty_middle(device, sizes));
         let empty = empty.collect::<Result<Vec<_>, _>>()?;
         let mut views = Vec::new();
         for middle in &empty {
@@ -164,6 +164,18 @@ impl FourierMiddles {
         self.periods[sequence] = period;
         Ok(period)
     }
+}
+
+/// A middle without tokens, whose numbers kernels may read nevertheless.
+fn empty_middle(device: &Device, sizes: &FourierSizes) -> Result<FourierMiddle, CudaError> {
+    let mut middle = FourierMiddle::new(device, sizes, 0)?;
+    let dims: Vec<u16> = (0..sizes.heads.kv_heads).flat_map(|_| 0..sizes.heads.head_dim as u16).collect();
+    middle.dims.iter_mut().try_for_each(|to| to.write(&dims))?;
+    middle.means.iter_mut().try_for_each(Buffer::zero)?;
+    for spectra in &mut middle.spectra {
+        spectra.write(&vec![half::bf16::ZERO; spectra.len()])?;
+    }
+    Ok(middle)
 }
 
 /// The place of `sizes` in a list of different ones.

@@ -1,6 +1,7 @@
 //! What of the processor's work goes into pasts on a GPU: choices and tables that are made from a prompt.
 
 use fourier_kv_cache::{CacheContext, CacheShape, Workspace};
+use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::team::Team;
 
 use crate::{Engine, EngineError};
@@ -15,10 +16,12 @@ pub(super) struct Host {
 impl Host {
     /// With as many threads as the engine has, but of its own: they work while the engine waits for the GPU.
     pub(super) fn new(engine: &Engine) -> Result<Self, EngineError> {
-        let threads = engine.threads();
+        Host::of(engine.cache_context()?.clone(), engine.workspace().isa(), engine.threads())
+    }
+
+    pub(super) fn of(context: CacheContext, isa: Isa, threads: usize) -> Result<Self, EngineError> {
         let team = Team::new(threads).map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
-        let workspace = Workspace::with_team(engine.workspace().isa(), team);
-        Ok(Host { context: engine.cache_context()?.clone(), workspace })
+        Ok(Host { context, workspace: Workspace::with_team(isa, team) })
     }
 
     pub(super) fn shape(&self) -> &CacheShape {

@@ -15,11 +15,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use caches::{DeviceCacheError, check};
-use fourier_kv_cache::CacheKind;
 use fourier_kv_cache::plan::{Plan, PlanError};
+use fourier_kv_cache::spectral::SpectralSettings;
+use fourier_kv_cache::{CacheContext, CacheKind};
 use fourier_kv_cuda::attention::Heads;
+use fourier_kv_cuda::model::SpectralSettings as DeviceSpectralSettings;
 use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, SpectralPasts, Weights};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
+use fourier_kv_kernels::isa::Isa;
 use fourier_kv_model::config::ModelConfig;
 use fourier_kv_model::decoder;
 use fourier_kv_model::family::RopePairs;
@@ -103,6 +106,22 @@ impl DeviceModel {
     pub fn weight_bytes(&self) -> usize {
         self.model.weight_bytes()
     }
+}
+
+/// What a spectral past on a GPU is like for a model without an engine, whose heads are `heads`; tables are made on `threads`
+/// threads.
+///
+/// # Errors
+/// [`EngineError::DeviceCache`] for settings that are not there, [`EngineError::Threads`].
+pub fn spectral_settings(
+    settings: &SpectralSettings,
+    heads: Heads,
+    context: CacheContext,
+    threads: usize,
+) -> Result<DeviceSpectralSettings, EngineError> {
+    check(&CacheKind::Spectral(settings.clone()))?;
+    let host = Arc::new(Host::of(context, Isa::detect(), threads)?);
+    Ok(spectral::settings(settings, heads, None, host)?)
 }
 
 /// A kind with the settings that the device follows.
