@@ -17,12 +17,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
+use fourier_kv_cuda::attention::encode::SpectralEncoder;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
+use fourier_kv_cuda::attention::seal::Leaving;
+use fourier_kv_cuda::attention::spectral::{SpectralAttention, SpectralTables};
 use fourier_kv_cuda::model::{
-    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, SpectralPasts, Weights,
+    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, PromptRows, SpectralPasts,
+    Weights, Whole,
 };
+use fourier_kv_cuda::{CudaError, Random, Stopwatch};
 use fourier_kv_engine::cache::spectral::{Rate, SpectralSettings};
 use fourier_kv_engine::cache::{CacheContext, CacheShape};
 use fourier_kv_engine::device;
@@ -120,6 +124,11 @@ impl Bench {
 
     /// At 2 bits; all numbers matter alike.
     fn spectral(&self, batch: usize) -> Result<Batch, Failure> {
+        let settings = self.spectral_settings()?;
+        Ok(self.batch(SpectralPasts::new(self.model.device(), self.model.shape(), settings, batch)?)?)
+    }
+
+    fn spectral_settings(&self) -> Result<fourier_kv_cuda::model::SpectralSettings, Failure> {
         let kind =
             SpectralSettings { rate: Rate::Bits(2.0), sink: SINK, window: WINDOW, ..SpectralSettings::default() };
         let cache_shape = CacheShape {
@@ -130,8 +139,7 @@ impl Bench {
             rope_frequencies: shape().frequencies,
         };
         let threads = std::thread::available_parallelism()?.get();
-        let settings = device::spectral_settings(&kind, HEADS, CacheContext::uniform(cache_shape), threads)?;
-        Ok(self.batch(SpectralPasts::new(self.model.device(), self.model.shape(), settings, batch)?)?)
+        Ok(device::spectral_settings(&kind, HEADS, CacheContext::uniform(cache_shape), threads)?)
     }
 
     fn pasts(&self, cache: &str, batch: usize, context: usize) -> Result<Batch, Failure> {
@@ -161,6 +169,7 @@ impl Bench {
 
     /// Prompts one after another, and growth.
     fn seal(&mut self) -> Result<(), Failure> {
+        self.encode()?;
         for cache in ["exact", "fourier", "spectral"] {
             for sequence in 0..4 {
                 let mut batch = self.pasts(cache, 1, CONTEXT)?;
@@ -171,6 +180,60 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// One layer's tables and codes: how long each take, of random rows.
+    fn encode(&mut self) -> Result<(), Failure> {
+        let (settings, device) = (self.spectral_settings()?, self.model.device());
+        let (mut random, tokens, run) = (Random::new(device, 3)?, CONTEXT - WINDOW, 16);
+        let rows = Whole::random(device, HEADS, CONTEXT, &mut random)?;
+        let count = settings.fit.most_tokens();
+        let [keys, values] = rows.read(HEADS, 0, count)?;
+        let sample = PromptRows {
+            layer: 0,
+            tokens,
+            starts: (0..count / run).map(|i| i * run).collect(),
+            run,
+            keys,
+            values,
+            query_energy: vec![count as f64; HEADS.kv_heads * HEADS.head_dim],
+            queries: count,
+        };
+        let begun = Instant::now();
+        let code = settings.fit.fit(&sample);
+        let first_fit = begun.elapsed().as_secs_f64();
+        let fits = (0..5).map(|_| {
+            let begun = Instant::now();
+            settings.fit.fit(&sample);
+            begun.elapsed().as_secs_f64() * 1e3
+        });
+        let fits: Vec<f64> = fits.collect();
+        let encoder = SpectralEncoder::new(device, settings.sizes, &shape().frequencies)?;
+        let attention = SpectralAttention::new(device, settings.sizes, &shape().frequencies)?;
+        let begun = Instant::now();
+        let tables = encoder.tables(device, &code)?;
+        let (k, v) = (code.keys.coefficients(), code.values.coefficients());
+        let attend = SpectralTables::new(device, &settings.sizes, k, v, code.back())?;
+        device.synchronize()?;
+        let tables_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let watch = Stopwatch::new(device)?;
+        let leaving = Leaving { tokens: rows.view(CONTEXT)?, first: 0, count: tokens };
+        let (mut coding, mut arranging) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            let mut words = None;
+            let time = watch.time(device, || Ok(words = Some(encoder.encode(device, &tables, leaving, 0)?)))?;
+            coding.push(time * 1e3);
+            let words = words.ok_or("no words")?;
+            let room = attend.words().iter().sum();
+            let superblocks = tokens / 256;
+            let time =
+                watch.time(device, || attention.arrange(device, &attend, (&words, room), superblocks).map(drop))?;
+            arranging.push(time * 1e3);
+        }
+        self.row(json!({
+            "what": "encode", "tokens": tokens, "coefficients": [code.keys.bits.len(), code.values.bits.len()],
+            "first_fit_s": first_fit, "fit_ms": fits, "tables_ms": tables_ms, "encode_ms": coding, "arrange_ms": arranging,
+        }))
     }
 
     /// Steps, and how long each took.

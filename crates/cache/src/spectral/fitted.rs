@@ -17,8 +17,9 @@ use super::layer::Shared;
 use super::side::Side;
 use super::size::Room;
 use super::stream::for_pairs;
-use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
+use super::weighting::{QueryEnergy, to_tile_order, weigh_keys};
 use super::{Rate, Shares, Span, SpectralSettings, lanes, rotary, time};
+use crate::product::product_alone;
 use crate::rotary::Way;
 use crate::{CacheContext, Workspace};
 
@@ -140,8 +141,9 @@ impl Fitter {
                 }
                 weigh_keys(&rows, 0, &weights[head * dim..][..dim], &mut to[0]);
             } else {
-                let first = sample.layer * shape.kv_heads + head;
-                weigh_values(&rows, 0, (self.shared.context.output_roots(), first), dim, &mut to[0]);
+                // Roots are symmetric.
+                let root = self.shared.context.output_roots().root(sample.layer * shape.kv_heads + head);
+                product_alone(workspace, root, &rows, dim, &mut to[0]);
             }
         });
         let mut out = vec![0.0; all.len()];

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::append::{EnergyKernel, MoveKernels};
-use super::prompt_rows::{PIECES, QueryEnergy};
+use super::prompt_rows::{EnergySource, PIECES, QueryEnergy};
 use super::whole::Whole;
 use super::window::{Division, Leave, Window};
 use super::{ModelShape, Pasts};
@@ -35,7 +35,7 @@ pub struct Beginning<'a> {
     /// The first of them, and its position.
     pub(super) first: usize,
     pub(super) count: usize,
-    pub(super) energy: &'a QueryEnergy,
+    pub(super) energy: EnergySource<'a>,
 }
 
 /// Rows that join a middle.
@@ -188,7 +188,8 @@ impl<M: Middles> CompressedPasts<M> {
             let energy = std::mem::take(&mut self.energies[layer][sequence]);
             let place = Place { layer, sequence };
             self.keep(device, place, &rows, held, count)?;
-            self.method.begin(device, Beginning { place, rows: &rows, first: sink, count, energy: &energy })?;
+            let energy = EnergySource::Host(&energy);
+            self.method.begin(device, Beginning { place, rows: &rows, first: sink, count, energy })?;
         }
         self.method.settle(device)?;
         self.middles[sequence] = count;
@@ -300,15 +301,15 @@ impl<M: Middles> Pasts for CompressedPasts<M> {
         let count = self.method.begins_with(self.division.first_middle(tokens));
         self.keep(device, place, &rows, tokens, count)?;
         let energy = match self.method.asks_for_energy() {
-            true => QueryEnergy::read(&self.sums, self.heads, self.observed)?,
-            false => QueryEnergy::default(),
+            true => EnergySource::Device(&self.sums, self.observed),
+            false => EnergySource::None,
         };
         if count == 0 {
-            self.energies[layer][sequence] = energy;
+            self.energies[layer][sequence] = energy.read(self.heads)?;
             return Ok(());
         }
         let first = self.division.sink;
-        self.method.begin(device, Beginning { place, rows: &rows, first, count, energy: &energy })
+        self.method.begin(device, Beginning { place, rows: &rows, first, count, energy })
     }
 
     fn read(&mut self, device: &Device, sequence: usize, tokens: usize) -> Result<(), CudaError> {

@@ -4,7 +4,7 @@ use half::bf16;
 
 use super::whole::Whole;
 use crate::attention::Heads;
-use crate::{Buffer, CudaError};
+use crate::{Buffer, CudaError, Device};
 
 /// Pieces that sums over queries are made in, as in the source.
 pub(super) const PIECES: usize = 64;
@@ -39,15 +39,52 @@ pub(super) struct QueryEnergy {
 }
 
 impl QueryEnergy {
-    /// Of sums on the device, `[PIECES][G][D]`.
-    pub(super) fn read(sums: &Buffer<f32>, heads: Heads, tokens: usize) -> Result<Self, CudaError> {
+    /// Of parts, `[PIECES][G][D]`.
+    pub(super) fn of(parts: &[f32], heads: Heads, tokens: usize) -> Self {
         let numbers = heads.kv_heads * heads.head_dim;
-        let parts = sums.read_range(0..PIECES * numbers)?;
         let mut sums = vec![0.0; numbers];
         for part in parts.chunks_exact(numbers) {
             sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        Ok(QueryEnergy { sums, tokens })
+        QueryEnergy { sums, tokens }
+    }
+}
+
+/// Where sums of squared queries are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum EnergySource<'a> {
+    /// Nobody asked for them.
+    None,
+    /// On the host.
+    Host(&'a QueryEnergy),
+    /// On the device, in parts, of so many tokens; soon others are there.
+    Device(&'a Buffer<f32>, usize),
+}
+
+impl EnergySource<'_> {
+    /// The sums, once the device has them.
+    pub(super) fn read(self, heads: Heads) -> Result<QueryEnergy, CudaError> {
+        match self {
+            EnergySource::None => Ok(QueryEnergy::default()),
+            EnergySource::Host(energy) => Ok(energy.clone()),
+            EnergySource::Device(sums, tokens) => Ok(QueryEnergy::of(&sums.read()?, heads, tokens)),
+        }
+    }
+
+    /// The same, to be read beside what the device goes on with, on any thread.
+    pub(super) fn later(
+        self,
+        device: &Device,
+        heads: Heads,
+    ) -> Result<Box<dyn FnOnce() -> Result<QueryEnergy, CudaError> + Send>, CudaError> {
+        let EnergySource::Device(sums, tokens) = self else {
+            let energy = self.read(heads)?;
+            return Ok(Box::new(move || Ok(energy)));
+        };
+        let mut own = device.uninitialised(sums.len())?;
+        own.copy_from(0, sums, 0..sums.len())?;
+        let own = own.read_beside(device)?;
+        Ok(Box::new(move || Ok(QueryEnergy::of(&own.read()?, heads, tokens))))
     }
 }
 
@@ -58,9 +95,10 @@ impl PromptRows {
         heads: Heads,
         layer: usize,
         (first, count): (usize, usize),
-        energy: &QueryEnergy,
+        energy: EnergySource<'_>,
     ) -> Result<Self, CudaError> {
         let [keys, values] = rows.read(heads, first, count)?;
+        let energy = energy.read(heads)?;
         Ok(PromptRows {
             layer,
             tokens: count,
@@ -68,7 +106,7 @@ impl PromptRows {
             run: count,
             keys,
             values,
-            query_energy: energy.sums.clone(),
+            query_energy: energy.sums,
             queries: energy.tokens,
         })
     }

@@ -100,8 +100,11 @@ struct Pending {
     rows: Arc<Whole>,
     first: usize,
     count: usize,
-    code: JoinHandle<LayerCode>,
+    code: JoinHandle<Fitted>,
 }
+
+/// What a thread that makes tables ends with.
+type Fitted = Result<LayerCode, CudaError>;
 
 impl SpectralPasts {
     /// Empty pasts of `batch` sequences.
@@ -156,23 +159,30 @@ impl SpectralMiddles {
         })
     }
 
-    /// A sample of rows on the host.
-    fn sample(&self, device: &Device, beginning: &Beginning<'_>) -> Result<PromptRows, CudaError> {
+    /// Begins to make tables of a sample of rows, beside what the device goes on with.
+    fn fit(&self, device: &Device, beginning: &Beginning<'_>) -> Result<JoinHandle<Fitted>, CudaError> {
         let &Beginning { place, rows, first, count, energy } = beginning;
         let leaving = Leaving { tokens: rows.view(first + count)?, first, count };
         let (sample, starts) = self.encoder.sample(device, leaving, self.settings.fit.most_tokens())?;
-        let mut keys = sample.read()?;
-        let values = keys.split_off(keys.len() / 2);
-        Ok(PromptRows {
-            layer: place.layer,
-            tokens: count,
-            starts: starts.into_iter().map(|start| first + start).collect(),
-            run: crate::attention::spectral::BLOCK,
-            keys,
-            values,
-            query_energy: energy.sums.clone(),
-            queries: energy.tokens,
-        })
+        let sample = sample.read_beside(device)?;
+        let energy = energy.later(device, self.settings.sizes.heads)?;
+        let fit = Arc::clone(&self.settings.fit);
+        let work = move || {
+            let mut keys = sample.read()?;
+            let (values, energy) = (keys.split_off(keys.len() / 2), energy()?);
+            Ok(fit.fit(&PromptRows {
+                layer: place.layer,
+                tokens: count,
+                starts: starts.into_iter().map(|start| first + start).collect(),
+                run: crate::attention::spectral::BLOCK,
+                keys,
+                values,
+                query_energy: energy.sums,
+                queries: energy.tokens,
+            }))
+        };
+        let named = std::thread::Builder::new().name("fourier-kv-fit".to_owned());
+        named.spawn(work).map_err(|error| failed(error.to_string()))
     }
 
     /// Tables of a layer on the device.
@@ -258,16 +268,14 @@ impl Middles for SpectralMiddles {
             let leaving = Leaving { tokens: rows.view(first + count)?, first, count };
             return self.code(device, place, tables, leaving);
         }
-        let (sample, fit) = (self.sample(device, &beginning)?, Arc::clone(&self.settings.fit));
-        let code = std::thread::Builder::new().name("fourier-kv-fit".to_owned()).spawn(move || fit.fit(&sample));
-        let code = code.map_err(|error| failed(error.to_string()))?;
+        let code = self.fit(device, &beginning)?;
         self.pending = Some(Pending { place, rows: Arc::clone(rows), first, count, code });
         Ok(())
     }
 
     fn settle(&mut self, device: &Device) -> Result<(), CudaError> {
         let Some(Pending { place, rows, first, count, code }) = self.pending.take() else { return Ok(()) };
-        let code = code.join().map_err(|_| failed("the thread ended early".to_owned()))?;
+        let code = code.join().map_err(|_| failed("the thread ended early".to_owned()))??;
         let tables = Arc::new(self.tables(device, &code)?);
         self.code(device, place, tables, Leaving { tokens: rows.view(first + count)?, first, count })
     }

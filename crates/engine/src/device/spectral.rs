@@ -11,8 +11,9 @@ use fourier_kv_cuda::model::{FitSpectral, PromptRows, SpectralSettings as Device
 
 use super::host::Host;
 
-/// The most tokens that tables are made of; the CPU's cache takes twice as many. Half as long a wait for a prompt.
-const MOST_TOKENS: usize = 4096;
+/// The most tokens that tables are made of. The CPU's cache takes four times as many; here they are to be made while the
+/// GPU computes a layer.
+const MOST_TOKENS: usize = 2048;
 /// The most query heads that may ask for values that are transformed together.
 const MOST_HEADS: usize = 8;
 
