@@ -1,10 +1,12 @@
 //! A Llama-3.1-8B-shaped model with random weights on a GPU: prompts, steps of a batch, and memory.
 //!
-//!     cargo run --release -p fourier-kv-engine --features cuda --example cuda_model -- [decode|memory|seal] rows.jsonl
+//!     cargo run --release -p fourier-kv-engine --features cuda --example cuda_model --
+//!         [decode|spectral|memory|seal|encode] rows.jsonl
 //!
 //! Weights are made on the device. `decode`: contexts of 32,768 tokens, read as prompts, then 64 steps of a batch that go on
 //! with their own likeliest tokens; `exact` in the batch of 16 that does not fit, and in the largest that does. `memory`:
-//! one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile. `seal`: prompts of 32,768 tokens,
+//! one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile. `spectral`: of `decode` that alone.
+//! `encode`: one layer's tables and codes. `seal`: that, prompts of 32,768 tokens,
 //! and 600 steps of one `spectral` context, in which superblocks leave the window. `fourier` with 97 of 128 dims spectral
 //! in 512 harmonics, `spectral` at 2 bits with tables of each context's own, both with a sink and window of 1,024 tokens.
 //! Rows are JSON.
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fourier_kv_cuda::attention::Heads;
-use fourier_kv_cuda::attention::encode::SpectralEncoder;
+use fourier_kv_cuda::attention::encode::{EncoderWork, SpectralEncoder};
 use fourier_kv_cuda::attention::fourier::FourierSizes;
 use fourier_kv_cuda::attention::seal::Leaving;
 use fourier_kv_cuda::attention::spectral::{SpectralAttention, SpectralTables};
@@ -64,10 +66,12 @@ fn main() -> Result<(), Failure> {
         "memory": device.memory_use()?.now, "device": device.info().name,
     }))?;
     match what.as_str() {
-        "decode" => bench.decode(),
+        "decode" => bench.decode(None),
+        "spectral" => bench.decode(Some("spectral")),
         "memory" => bench.memory(),
         "seal" => bench.seal(),
-        _ => bench.decode().and_then(|()| bench.memory()),
+        "encode" => bench.encode(),
+        _ => bench.decode(None).and_then(|()| bench.memory()),
     }
 }
 
@@ -150,14 +154,19 @@ impl Bench {
         }
     }
 
-    fn decode(&mut self) -> Result<(), Failure> {
-        // The batch does not fit with exact pasts: the error says what is missing.
-        let (fits, refused) = self.room_for_exact(16)?;
-        self.row(json!({
-            "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
-        }))?;
+    fn decode(&mut self, only: Option<&str>) -> Result<(), Failure> {
+        let mut fits = 0;
+        if only.is_none() {
+            // The batch does not fit with exact pasts: the error says what is missing.
+            let (contexts, refused) = self.room_for_exact(16)?;
+            fits = contexts;
+            self.row(json!({
+                "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
+            }))?;
+        }
         let compressed = ["fourier", "spectral"].into_iter().flat_map(|cache| [16, 8, 1].map(|batch| (cache, batch)));
-        for (cache, batch) in [("exact", fits), ("exact", 8), ("exact", 1)].into_iter().chain(compressed) {
+        let all = [("exact", fits), ("exact", 8), ("exact", 1)].into_iter().chain(compressed);
+        for (cache, batch) in all.filter(|(cache, _)| only.is_none_or(|only| only == *cache)) {
             let mut batch = self.pasts(cache, batch, CONTEXT)?;
             for b in 0..batch.pasts().lengths().len() {
                 self.read(cache, &mut batch, b, CONTEXT)?;
@@ -196,7 +205,7 @@ impl Bench {
             run,
             keys,
             values,
-            query_energy: vec![count as f64; HEADS.kv_heads * HEADS.head_dim],
+            query_energy: vec![(HEADS.group() * HEADS.head_dim * count) as f64; HEADS.kv_heads * HEADS.head_dim],
             queries: count,
         };
         let begun = Instant::now();
@@ -218,10 +227,11 @@ impl Bench {
         let tables_ms = begun.elapsed().as_secs_f64() * 1e3;
         let watch = Stopwatch::new(device)?;
         let leaving = Leaving { tokens: rows.view(CONTEXT)?, first: 0, count: tokens };
-        let (mut coding, mut arranging) = (Vec::new(), Vec::new());
+        let (mut coding, mut arranging, mut work) = (Vec::new(), Vec::new(), EncoderWork::default());
         for _ in 0..20 {
             let mut words = None;
-            let time = watch.time(device, || Ok(words = Some(encoder.encode(device, &tables, leaving, 0)?)))?;
+            let time =
+                watch.time(device, || Ok(words = Some(encoder.encode(device, &tables, leaving, 0, &mut work)?)))?;
             coding.push(time * 1e3);
             let words = words.ok_or("no words")?;
             let room = attend.words().iter().sum();

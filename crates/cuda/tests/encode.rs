@@ -4,7 +4,7 @@
 mod support;
 
 use fourier_kv_cuda::attention::code::LayerCode;
-use fourier_kv_cuda::attention::encode::SpectralEncoder;
+use fourier_kv_cuda::attention::encode::{EncoderWork, SpectralEncoder};
 use fourier_kv_cuda::attention::seal::Leaving;
 use fourier_kv_cuda::attention::spectral::{
     BLOCK, Codes, KEY_TILE, SUPERBLOCK, SpectralAttention, SpectralPast, SpectralSizes, SpectralTables,
@@ -125,7 +125,8 @@ fn coded_and_expected(sizes: SpectralSizes, seed: u64) -> Option<(f64, f64)> {
     let encoder = SpectralEncoder::new(&device, sizes, &coded.frequencies).unwrap();
     let tables = encoder.tables(&device, &code).unwrap();
     let leaving = Leaving { tokens: uploaded.host[0], first, count: superblocks * SUPERBLOCK };
-    let words = encoder.encode(&device, &tables, leaving, position).unwrap().read().unwrap();
+    let words =
+        encoder.encode(&device, &tables, leaving, position, &mut EncoderWork::default()).unwrap().read().unwrap();
     let room = words.len() / superblocks / LANES;
     let (mut differ, mut all, mut ours, mut least, mut first_word) = (0, 0, 0.0, 0.0, 0);
     for side in [0, 1] {
@@ -186,7 +187,8 @@ fn attention_over_what_was_coded_is_that_of_its_words() {
     let [keys, values] = [code.keys.coefficients(), code.values.coefficients()];
     let tables = SpectralTables::new(&device, &sizes, keys, values, code.back()).unwrap();
     let leaving = Leaving { tokens: uploaded.host[0], first: sink, count };
-    let words = encoder.encode(&device, &encoder.tables(&device, &code).unwrap(), leaving, sink).unwrap();
+    let own = encoder.tables(&device, &code).unwrap();
+    let words = encoder.encode(&device, &own, leaving, sink, &mut EncoderWork::default()).unwrap();
     let [key_words, value_words] = tables.words();
     let room = key_words + value_words;
     let arranged = attention.arrange(&device, &tables, (&words, room), count / SUPERBLOCK).unwrap();
@@ -243,7 +245,9 @@ fn what_does_not_fit_is_refused() {
     assert!(changed(&|code| code.values.forward.truncate(1)).is_err());
     assert!(changed(&|code| code.keys.starts.truncate(1)).is_err());
     let rows = upload(&device, &[Whole::random(&mut numbers, heads, 300)]);
-    let encode = |count| encoder.encode(&device, &tables, Leaving { tokens: rows.host[0], first: 0, count }, 0);
+    let mut work = EncoderWork::default();
+    let mut encode =
+        |count| encoder.encode(&device, &tables, Leaving { tokens: rows.host[0], first: 0, count }, 0, &mut work);
     assert!(encode(256).is_ok());
     assert!(encode(255).is_err());
     assert!(encode(512).is_err());

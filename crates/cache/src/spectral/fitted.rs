@@ -169,7 +169,7 @@ impl Fitter {
             let unweighted = Ways { forward, shift, back, means: means.to_vec() };
             to[0] = match number {
                 KEYS => unweighted.by_weights(channels, weights),
-                _ => self.by_roots(unweighted, layer, channels),
+                _ => self.by_roots(unweighted, layer, channels, workspace),
             };
         });
         let mut coefficients = Vec::new();
@@ -200,7 +200,7 @@ impl Fitter {
     }
 
     /// The roots of the output projection, with which rows were multiplied, into the ways of a tile of whole heads.
-    fn by_roots(&self, ways: Ways, layer: usize, channels: &[u16]) -> Ways {
+    fn by_roots(&self, ways: Ways, layer: usize, channels: &[u16], workspace: &Workspace) -> Ways {
         let shape = self.shared.shape();
         let dim = shape.head_dim;
         let in_order = channels.iter().enumerate().all(|(i, &c)| usize::from(c) == usize::from(channels[0]) + i);
@@ -208,24 +208,24 @@ impl Fitter {
         assert!(whole, "values are to be transformed over whole heads");
         let (roots, first) =
             (self.shared.context.output_roots(), layer * shape.kv_heads + usize::from(channels[0]) / dim);
-        let times = |rows: &[f32], of: &dyn Fn(usize) -> Vec<f32>| {
-            let mut out = vec![0.0; rows.len()];
-            for (row, to) in rows.chunks_exact(channels.len()).zip(out.chunks_exact_mut(channels.len())) {
-                for (head, (row, to)) in row.chunks_exact(dim).zip(to.chunks_exact_mut(dim)).enumerate() {
-                    let matrix = of(first + head);
-                    for (x, matrix) in row.iter().zip(matrix.chunks_exact(dim)) {
-                        to.iter_mut().zip(matrix).for_each(|(to, m)| *to += x * m);
-                    }
+        // Rows of all heads times a matrix of each head's; roots are symmetric.
+        let times = |rows: &[f32], inverse: bool| {
+            let (mut out, mut own, mut product) = (vec![0.0; rows.len()], Vec::new(), Vec::new());
+            for head in 0..channels.len() / dim {
+                own.clear();
+                own.extend(rows.chunks_exact(channels.len()).flat_map(|row| &row[head * dim..][..dim]));
+                let matrix = if inverse { roots.inverse(first + head) } else { roots.root(first + head) };
+                product_alone(workspace, matrix, &own, dim, &mut product);
+                for (to, from) in out.chunks_exact_mut(channels.len()).zip(product.chunks_exact(dim)) {
+                    to[head * dim..][..dim].copy_from_slice(from);
                 }
             }
             out
         };
-        // Roots are symmetric.
-        let (root, inverse) = (|head| roots.root(head).to_vec(), |head| roots.inverse(head).to_vec());
         Ways {
-            forward: times(&ways.forward, &root),
-            back: times(&ways.back, &inverse),
-            means: times(&ways.means, &inverse),
+            forward: times(&ways.forward, false),
+            back: times(&ways.back, true),
+            means: times(&ways.means, true),
             shift: ways.shift,
         }
     }

@@ -103,6 +103,13 @@ struct LevelsView {
 // SAFETY: likewise.
 unsafe impl DeviceRepr for LevelsView {}
 
+/// Working memory, as large as it has been needed.
+#[derive(Debug, Default)]
+pub struct EncoderWork {
+    /// With the lanes and the coefficients of a lane that it is for.
+    held: Option<(usize, usize, Work)>,
+}
+
 /// Working memory for up to so many superblocks at a time.
 #[derive(Debug)]
 struct Work {
@@ -179,6 +186,7 @@ impl SpectralEncoder {
         tables: &EncoderTables,
         leaving: Leaving,
         position: usize,
+        work: &mut EncoderWork,
     ) -> Result<Buffer<u32>, CudaError> {
         if !leaving.count.is_multiple_of(SUPERBLOCK) {
             let expected = "a multiple of 256";
@@ -189,15 +197,16 @@ impl SpectralEncoder {
         let room: usize = tables.sides.iter().map(|side| side.words).sum();
         let mut words = device.uninitialised(superblocks * room * LANES)?;
         words.zero()?;
-        let work = self.work(device, tables, superblocks.min(MOST_SUPERBLOCKS))?;
+        let most = tables.sides.iter().map(|side| side.count).max().unwrap_or(0);
+        let work = work.of(device, superblocks.min(MOST_SUPERBLOCKS) * LANES, most)?;
         for first in (0..superblocks).step_by(MOST_SUPERBLOCKS) {
             let count = MOST_SUPERBLOCKS.min(superblocks - first);
             let own = Leaving { first: leaving.first + first * SUPERBLOCK, count: count * SUPERBLOCK, ..leaving };
             for (number, side) in tables.sides.iter().enumerate().filter(|(_, side)| side.count > 0) {
-                self.coefficients(device, (number, side), own, position + first * SUPERBLOCK, &work)?;
+                self.coefficients(device, (number, side), own, position + first * SUPERBLOCK, work)?;
                 let first_word = if number == 0 { 0 } else { tables.sides[0].words };
                 let to = (&words, first * room * LANES, room, first_word);
-                self.code(device, side, count, &work, to)?;
+                self.code(device, side, count, work, to)?;
             }
         }
         Ok(words)
@@ -223,18 +232,6 @@ impl SpectralEncoder {
         // SAFETY: the arguments in the kernel's order; the sample was made for these sizes.
         unsafe { self.gather.launch(device, grid, &mut [arg(&rows), arg(&all), arg(&to)])? };
         Ok((sample, (0..runs).map(|run| run * blocks / runs * BLOCK).collect()))
-    }
-
-    fn work(&self, device: &Device, tables: &EncoderTables, superblocks: usize) -> Result<Work, CudaError> {
-        let most = tables.sides.iter().map(|side| side.count).max().unwrap_or(0);
-        let (lanes, parts) = (superblocks * LANES, most.div_ceil(PART));
-        Ok(Work {
-            values: device.uninitialised(lanes * most)?,
-            survivors: device.uninitialised(lanes * most)?,
-            origins: device.uninitialised(lanes * parts)?,
-            best: device.uninitialised(lanes)?,
-            ends: device.uninitialised(lanes * parts)?,
-        })
     }
 
     /// Coefficients of one side, `[superblocks][n][16]`.
@@ -299,6 +296,31 @@ impl SpectralEncoder {
             let args = &mut [a, b, c, d, e, f, g, h, arg(&room), arg(&first_word), arg(&to)];
             self.symbols.launch(device, grid, args)
         }
+    }
+}
+
+impl EncoderWork {
+    /// Memory for so many lanes, of so many coefficients each.
+    fn of(&mut self, device: &Device, lanes: usize, most: usize) -> Result<&Work, CudaError> {
+        let held = self.held.take().filter(|held| held.0 >= lanes && held.1 >= most);
+        let held = match held {
+            Some(held) => held,
+            None => (lanes, most, Work::new(device, lanes, most)?),
+        };
+        Ok(&self.held.insert(held).2)
+    }
+}
+
+impl Work {
+    fn new(device: &Device, lanes: usize, most: usize) -> Result<Self, CudaError> {
+        let parts = most.div_ceil(PART);
+        Ok(Work {
+            values: device.uninitialised(lanes * most)?,
+            survivors: device.uninitialised(lanes * most)?,
+            origins: device.uninitialised(lanes * parts)?,
+            best: device.uninitialised(lanes)?,
+            ends: device.uninitialised(lanes * parts)?,
+        })
     }
 }
 

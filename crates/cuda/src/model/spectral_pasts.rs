@@ -13,7 +13,7 @@ use super::prompt_rows::PromptRows;
 use super::whole::Whole;
 use super::window::Division;
 use crate::attention::code::LayerCode;
-use crate::attention::encode::{EncoderTables, SpectralEncoder};
+use crate::attention::encode::{EncoderTables, EncoderWork, SpectralEncoder};
 use crate::attention::seal::Leaving;
 use crate::attention::spectral::{
     Back, CodedView, Codes, Coefficients, SUPERBLOCK, SpectralAttention, SpectralPast, SpectralSizes, SpectralTables,
@@ -74,6 +74,8 @@ pub struct SpectralMiddles {
     empty: SpectralTables,
     none: Codes,
     pending: Option<Pending>,
+    /// Of the layers that are being coded.
+    coding: EncoderWork,
 }
 
 /// One layer of one sequence.
@@ -155,6 +157,7 @@ impl SpectralMiddles {
             empty,
             none,
             pending: None,
+            coding: EncoderWork::default(),
             settings,
         })
     }
@@ -211,13 +214,13 @@ impl SpectralMiddles {
 
     /// Codes of rows, the first of which has position `position`, as they are attended to.
     fn arranged(
-        &self,
+        &mut self,
         device: &Device,
         tables: &Tables,
         leaving: Leaving,
         position: usize,
     ) -> Result<Buffer<u32>, CudaError> {
-        let words = self.encoder.encode(device, &tables.encode, leaving, position)?;
+        let words = self.encoder.encode(device, &tables.encode, leaving, position, &mut self.coding)?;
         let room = tables.attend.words().iter().sum();
         self.attention.arrange(device, &tables.attend, (&words, room), leaving.count / SUPERBLOCK)
     }
@@ -315,6 +318,8 @@ impl Middles for SpectralMiddles {
     }
 
     fn expect(&mut self, device: &Device, held: &[usize]) -> Result<(), CudaError> {
+        // Nothing is coded for some time now.
+        self.coding = EncoderWork::default();
         let most = held.iter().copied().max().unwrap_or(0);
         if most > self.expected {
             let expected = if self.expected == 0 { most } else { most + most / 32 };

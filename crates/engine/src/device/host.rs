@@ -14,12 +14,14 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// With as many threads as the engine has, but of its own: they work while the engine waits for the GPU.
+    /// With threads of its own: they work while the engine waits for the GPU.
     pub(super) fn new(engine: &Engine) -> Result<Self, EngineError> {
         Host::of(engine.cache_context()?.clone(), engine.workspace().isa(), engine.threads())
     }
 
+    /// With three of four of so many threads: others wait for the GPU and feed it, and a team is as fast as its slowest.
     pub(super) fn of(context: CacheContext, isa: Isa, threads: usize) -> Result<Self, EngineError> {
+        let threads = (threads * 3 / 4).max(1);
         let team = Team::new(threads).map_err(|error| EngineError::Threads { threads, reason: error.to_string() })?;
         Ok(Host { context, workspace: Workspace::with_team(isa, team) })
     }
