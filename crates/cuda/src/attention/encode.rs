@@ -3,24 +3,22 @@
 use cudarc::driver::DeviceRepr;
 use fourier_kv_spectral::dct::Dct;
 use fourier_kv_spectral::trellis::{LANES, LEVELS, MAX_BITS};
-use half::{bf16, f16};
+use half::bf16;
 
 use super::Heads;
-use super::code::{LayerCode, SideCode};
+use super::code::LayerCode;
+pub use super::encode_tables::EncoderTables;
+use super::encode_tables::{PART, SideTables};
 use super::seal::Leaving;
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK, SpectralSizes};
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
 
-/// Coefficients of a part of a stream, `PART` in the source.
-const PART: usize = 256;
 /// Threads of a block of the search, and parts that they have.
 const CODE_THREADS: usize = 128;
 const CODE_WARPS: usize = CODE_THREADS / 32;
 /// Directions of a block of values.
 const VALUE_DIRECTIONS: usize = 64;
-/// No coefficient, `NO_COEFFICIENT` in the source.
-const NONE: u16 = u16::MAX;
 /// The most superblocks that are coded together: 16k tokens. Working memory is for as many.
 const MOST_SUPERBLOCKS: usize = 64;
 
@@ -40,58 +38,6 @@ pub struct SpectralEncoder {
     turns: Buffer<f64>,
 }
 
-/// What is the same for all blocks of a layer that are coded, on the device.
-#[derive(Debug)]
-pub struct EncoderTables {
-    sides: [SideTables; 2],
-}
-
-/// Of one side.
-#[derive(Debug)]
-struct SideTables {
-    numbers: Buffer<u16>,
-    sizes: Buffer<f32>,
-    bits: Buffer<u8>,
-    starts: Buffer<u32>,
-    /// Of keys in `f32`, of values in halves.
-    matrix: Matrix,
-    shift: Buffer<f32>,
-    unit: f32,
-    count: usize,
-    words: usize,
-}
-
-#[derive(Debug)]
-enum Matrix {
-    Wide(Buffer<f32>),
-    Narrow(Buffer<u16>),
-}
-
-/// `Side` in the source.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-struct SideView {
-    numbers: u64,
-    sizes: u64,
-    bits: u64,
-    count: u32,
-}
-
-// SAFETY: plain numbers in the order and with the sizes of `Side` in kernels/encode.cu.
-unsafe impl DeviceRepr for SideView {}
-
-/// `Forward` in the source.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-struct ForwardView {
-    matrix: u64,
-    shift: u64,
-    unit: f32,
-}
-
-// SAFETY: likewise.
-unsafe impl DeviceRepr for ForwardView {}
-
 /// `Levels` in the source.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +46,7 @@ struct LevelsView {
     levels: u64,
 }
 
-// SAFETY: likewise.
+// SAFETY: addresses, as `Levels` in kernels/encode.cu.
 unsafe impl DeviceRepr for LevelsView {}
 
 /// Working memory, as large as it has been needed.
@@ -158,21 +104,7 @@ impl SpectralEncoder {
     /// # Errors
     /// [`CudaError::Length`], [`CudaError::Shape`] for tables of other sizes; [`CudaError::Memory`].
     pub fn tables(&self, device: &Device, code: &LayerCode) -> Result<EncoderTables, CudaError> {
-        let Heads { kv_heads, head_dim, .. } = self.sizes.heads;
-        let tiles = kv_heads * head_dim / KEY_TILE;
-        let keys = SideTables::new(device, &code.keys, tiles * BLOCK * KEY_TILE, BLOCK * head_dim)?;
-        check("the way of keys", code.keys.forward.len(), tiles * KEY_TILE * KEY_TILE)?;
-        check("what is taken off keys", code.keys.shift.len(), tiles * KEY_TILE)?;
-        let (tiles, channels) = (self.sizes.value_tiles(), self.sizes.channels());
-        let values = SideTables::new(device, &code.values, tiles * channels * BLOCK, channels * BLOCK)?;
-        check("the way of values", code.values.forward.len(), tiles * channels * channels)?;
-        check("what is taken off values", code.values.shift.len(), tiles * channels)?;
-        let keys = SideTables { matrix: Matrix::Wide(device.upload(&code.keys.forward)?), ..keys };
-        let largest = code.values.forward.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
-        let halves: Vec<u16> = code.values.forward.iter().map(|x| f16::from_f32(x / unit).to_bits()).collect();
-        let values = SideTables { matrix: Matrix::Narrow(device.upload(&halves)?), unit, ..values };
-        Ok(EncoderTables { sides: [keys, values] })
+        EncoderTables::new(device, &self.sizes, code)
     }
 
     /// Codes whole superblocks of rows, the first of which has position `position`, as words of a cache,
@@ -322,80 +254,6 @@ impl Work {
             ends: device.uninitialised(lanes * parts)?,
         })
     }
-}
-
-impl EncoderTables {
-    /// Bytes that they take.
-    pub fn bytes(&self) -> usize {
-        let side = |side: &SideTables| {
-            let matrix = match &side.matrix {
-                Matrix::Wide(numbers) => numbers.len() * 4,
-                Matrix::Narrow(numbers) => numbers.len() * 2,
-            };
-            matrix
-                + 2 * side.numbers.len()
-                + 4 * (side.sizes.len() + side.starts.len() + side.shift.len())
-                + side.bits.len()
-        };
-        self.sides.iter().map(side).sum()
-    }
-}
-
-impl SideTables {
-    /// All but the matrix; `places` places in all, `dense` of each part that starts are of.
-    fn new(device: &Device, code: &SideCode, places: usize, dense: usize) -> Result<Self, CudaError> {
-        let count = code.bits.len();
-        for (what, got) in [("sizes", code.sizes.len()), ("places", code.places.len())] {
-            check(what, got, count)?;
-        }
-        check("starts", code.starts.len(), places / dense + 1)?;
-        let mut numbers = vec![NONE; places];
-        for (part, ends) in code.starts.windows(2).enumerate() {
-            for number in ends[0] as usize..ends[1] as usize {
-                let place = code.places.get(number).map(|&place| usize::from(place)).filter(|&place| place < dense);
-                let place = place.map(|place| part * dense + place);
-                match place.and_then(|place| numbers.get_mut(place)) {
-                    Some(to) if number < usize::from(NONE) => *to = number as u16,
-                    _ => return Err(CudaError::Shape { what: "a place", expected: "one of its part", got: number }),
-                }
-            }
-        }
-        if let Some(&wrong) = code.bits.iter().find(|&&bits| !(1..=MAX_BITS).contains(&usize::from(bits))) {
-            return Err(CudaError::Shape { what: "the bits of a coefficient", expected: "1 to 8", got: wrong.into() });
-        }
-        let mut starts = vec![0];
-        for part in code.bits.chunks(PART) {
-            starts.push(starts[starts.len() - 1] + part.iter().map(|&bits| u32::from(bits)).sum::<u32>());
-        }
-        Ok(SideTables {
-            numbers: device.upload(&numbers)?,
-            sizes: device.upload(&code.sizes)?,
-            bits: device.upload(&code.bits)?,
-            starts: device.upload(&starts)?,
-            matrix: Matrix::Wide(device.upload(&[])?),
-            shift: device.upload(&code.shift)?,
-            unit: 1.0,
-            count,
-            words: fourier_kv_spectral::trellis::words(&code.bits),
-        })
-    }
-
-    fn view(&self) -> SideView {
-        let (numbers, sizes, bits) = (self.numbers.address(), self.sizes.address(), self.bits.address());
-        SideView { numbers, sizes, bits, count: self.count as u32 }
-    }
-
-    fn forward(&self) -> ForwardView {
-        let matrix = match &self.matrix {
-            Matrix::Wide(numbers) => numbers.address(),
-            Matrix::Narrow(numbers) => numbers.address(),
-        };
-        ForwardView { matrix, shift: self.shift.address(), unit: self.unit }
-    }
-}
-
-fn check(what: &'static str, got: usize, expected: usize) -> Result<(), CudaError> {
-    if got == expected { Ok(()) } else { Err(CudaError::Length { what, expected, got }) }
 }
 
 /// By bits from 1 on, four subsets side by side: the thresholds of a search, in the order of a heap, and the levels.

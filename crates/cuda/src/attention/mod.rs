@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod encode;
+mod encode_tables;
 pub mod exact;
 pub mod fourier;
 pub mod prompt;
