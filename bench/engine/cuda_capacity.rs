@@ -40,6 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Of each coefficient half a pair (12 bytes, for 11 of 16) and the sources of a word; and the ways back of both sides,
     // of which a plan may give up the smaller directions.
     let tables = 2 * 16_384 * (4 + 8) + HEADS.kv_heads * (4 * 32 * 34 * 2 + 257 * 128 * 4);
+    // And what new tokens are coded with: the ways forth, a place's number, a coefficient's size and bits.
+    let tables = tables + HEADS.kv_heads * (4 * 32 * 33 * 4 + 128 * 257 * 2) + 2 * 16_384 * 2 + 22_528 * 5;
     let kinds = [
         ("exact", CONTEXT * row),
         ("fourier", fourier.bytes(CONTEXT - WHOLE) + WHOLE * row),

@@ -1,14 +1,16 @@
 //! A Llama-3.1-8B-shaped model with random weights on a GPU: prompts, steps of a batch, and memory.
 //!
-//!     cargo run --release -p fourier-kv-cuda --example cuda_model -- [decode|memory] rows.jsonl
+//!     cargo run --release -p fourier-kv-engine --features cuda --example cuda_model --
+//!         [decode|spectral|memory|seal|encode] rows.jsonl
 //!
-//! Weights are made on the device. `decode`: contexts of 32,768 tokens, read as prompts (`spectral`: random codes), then
-//! 64 steps of a batch that go on with their own likeliest tokens; `exact` in the batch of 16 that does not fit, and in
-//! the largest that does. `memory`: one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile.
-//! `fourier` with 97 of 128 dims spectral in 512 harmonics and a sink and window of 1,024 tokens. Rows are JSON.
+//! Weights are made on the device. `decode`: contexts of 32,768 tokens, read as prompts, then 64 steps of a batch that go on
+//! with their own likeliest tokens; `exact` in the batch of 16 that does not fit, and in the largest that does. `memory`:
+//! one prompt of 16k to 128k tokens and 8 steps, and the most memory taken meanwhile. `spectral`: of `decode` that alone.
+//! `encode`: one layer's tables and codes. `seal`: that, prompts of 32,768 tokens,
+//! and 600 steps of one `spectral` context, in which superblocks leave the window. `fourier` with 97 of 128 dims spectral
+//! in 512 harmonics, `spectral` at 2 bits with tables of each context's own, both with a sink and window of 1,024 tokens.
+//! Rows are JSON.
 
-#[path = "cuda_model_spectral.rs"]
-mod spectral;
 #[path = "../../crates/cuda/tests/support/mod.rs"]
 mod support;
 
@@ -17,10 +19,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
+use fourier_kv_cuda::attention::encode::{EncoderWork, SpectralEncoder};
 use fourier_kv_cuda::attention::fourier::FourierSizes;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, Weights};
+use fourier_kv_cuda::attention::seal::Leaving;
+use fourier_kv_cuda::attention::spectral::{SpectralAttention, SpectralTables};
+use fourier_kv_cuda::model::{
+    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, ModelShape, Pasts, PromptRows, SpectralPasts,
+    Weights, Whole,
+};
+use fourier_kv_cuda::{CudaError, Random, Stopwatch};
+use fourier_kv_engine::cache::spectral::{Rate, SpectralSettings};
+use fourier_kv_engine::cache::{CacheContext, CacheShape};
+use fourier_kv_engine::device;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;
@@ -55,9 +66,12 @@ fn main() -> Result<(), Failure> {
         "memory": device.memory_use()?.now, "device": device.info().name,
     }))?;
     match what.as_str() {
-        "decode" => bench.decode(),
+        "decode" => bench.decode(None),
+        "spectral" => bench.decode(Some("spectral")),
         "memory" => bench.memory(),
-        _ => bench.decode().and_then(|()| bench.memory()),
+        "seal" => bench.seal(),
+        "encode" => bench.encode(),
+        _ => bench.decode(None).and_then(|()| bench.memory()),
     }
 }
 
@@ -101,34 +115,152 @@ impl Bench {
         let sizes = FourierSizes { heads: HEADS, harmonics: 512, key_tracks: 97, value_tracks: 97 };
         let all: Vec<u16> = (0..HEADS.kv_heads).flat_map(|_| 0..HEADS.head_dim as u16).collect();
         let dims = vec![[all.clone(), all]; shape().layers];
-        let settings = FourierSettings { sizes, sink: SINK, window: WINDOW, period: context, dims };
+        let settings = FourierSettings {
+            sizes: vec![sizes; shape().layers],
+            sink: SINK,
+            window: WINDOW,
+            least: 1,
+            period: Arc::new(move |_| context),
+            dims: Dims::Given(dims),
+        };
         self.batch(FourierPasts::new(self.model.device(), self.model.shape(), settings, batch)?)
     }
 
-    fn decode(&mut self) -> Result<(), Failure> {
-        // The batch does not fit with exact pasts: the error says what is missing.
-        let (fits, refused) = self.room_for_exact(16)?;
-        self.row(json!({
-            "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
-        }))?;
-        for (cache, batch) in
-            [("exact", fits), ("exact", 8), ("exact", 1), ("fourier", 16), ("fourier", 8), ("fourier", 1)]
-        {
-            let mut batch = match cache {
-                "exact" => self.exact(batch)?,
-                _ => self.fourier(batch, CONTEXT)?,
-            };
+    /// At 2 bits; all numbers matter alike.
+    fn spectral(&self, batch: usize) -> Result<Batch, Failure> {
+        let settings = self.spectral_settings()?;
+        Ok(self.batch(SpectralPasts::new(self.model.device(), self.model.shape(), settings, batch)?)?)
+    }
+
+    fn spectral_settings(&self) -> Result<fourier_kv_cuda::model::SpectralSettings, Failure> {
+        let kind =
+            SpectralSettings { rate: Rate::Bits(2.0), sink: SINK, window: WINDOW, ..SpectralSettings::default() };
+        let cache_shape = CacheShape {
+            layers: shape().layers,
+            heads: HEADS.heads,
+            kv_heads: HEADS.kv_heads,
+            head_dim: HEADS.head_dim,
+            rope_frequencies: shape().frequencies,
+        };
+        let threads = std::thread::available_parallelism()?.get();
+        Ok(device::spectral_settings(&kind, HEADS, CacheContext::uniform(cache_shape), threads)?)
+    }
+
+    fn pasts(&self, cache: &str, batch: usize, context: usize) -> Result<Batch, Failure> {
+        match cache {
+            "exact" => Ok(self.exact(batch)?),
+            "fourier" => Ok(self.fourier(batch, context)?),
+            _ => self.spectral(batch),
+        }
+    }
+
+    fn decode(&mut self, only: Option<&str>) -> Result<(), Failure> {
+        let mut fits = 0;
+        if only.is_none() {
+            // The batch does not fit with exact pasts: the error says what is missing.
+            let (contexts, refused) = self.room_for_exact(16)?;
+            fits = contexts;
+            self.row(json!({
+                "what": "decode", "cache": "exact", "batch": 16, "context": CONTEXT, "fit": fits, "error": refused,
+            }))?;
+        }
+        let compressed = ["fourier", "spectral"].into_iter().flat_map(|cache| [16, 8, 1].map(|batch| (cache, batch)));
+        let all = [("exact", fits), ("exact", 8), ("exact", 1)].into_iter().chain(compressed);
+        for (cache, batch) in all.filter(|(cache, _)| only.is_none_or(|only| only == *cache)) {
+            let mut batch = self.pasts(cache, batch, CONTEXT)?;
             for b in 0..batch.pasts().lengths().len() {
                 self.read(cache, &mut batch, b, CONTEXT)?;
             }
             self.steps(cache, &mut batch)?;
         }
-        for batch in [16, 8, 1] {
-            let pasts = spectral::RandomPasts::new(self.model.device(), self.model.shape(), (CONTEXT, WINDOW), batch)?;
-            let mut batch = self.batch(pasts)?;
-            self.steps("spectral", &mut batch)?;
+        Ok(())
+    }
+
+    /// Prompts one after another, and growth.
+    fn seal(&mut self) -> Result<(), Failure> {
+        self.encode()?;
+        for cache in ["exact", "fourier", "spectral"] {
+            for sequence in 0..4 {
+                let mut batch = self.pasts(cache, 1, CONTEXT)?;
+                self.read(cache, &mut batch, 0, CONTEXT)?;
+                if cache == "spectral" && sequence == 3 {
+                    self.grow(&mut batch)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// One layer's tables and codes: how long each take, of random rows.
+    fn encode(&mut self) -> Result<(), Failure> {
+        let (settings, device) = (self.spectral_settings()?, self.model.device());
+        let (mut random, tokens, run) = (Random::new(device, 3)?, CONTEXT - WINDOW, 16);
+        let rows = Whole::random(device, HEADS, CONTEXT, &mut random)?;
+        let count = settings.fit.most_tokens();
+        let [keys, values] = rows.read(HEADS, 0, count)?;
+        let sample = PromptRows {
+            layer: 0,
+            tokens,
+            starts: (0..count / run).map(|i| i * run).collect(),
+            run,
+            keys,
+            values,
+            query_energy: vec![(HEADS.group() * HEADS.head_dim * count) as f64; HEADS.kv_heads * HEADS.head_dim],
+            queries: count,
+        };
+        let begun = Instant::now();
+        let code = settings.fit.fit(&sample);
+        let first_fit = begun.elapsed().as_secs_f64();
+        let fits = (0..5).map(|_| {
+            let begun = Instant::now();
+            settings.fit.fit(&sample);
+            begun.elapsed().as_secs_f64() * 1e3
+        });
+        let fits: Vec<f64> = fits.collect();
+        let encoder = SpectralEncoder::new(device, settings.sizes, &shape().frequencies)?;
+        let attention = SpectralAttention::new(device, settings.sizes, &shape().frequencies)?;
+        let begun = Instant::now();
+        let tables = encoder.tables(device, &code)?;
+        let (k, v) = (code.keys.coefficients(), code.values.coefficients());
+        let attend = SpectralTables::new(device, &settings.sizes, k, v, code.back())?;
+        device.synchronize()?;
+        let tables_ms = begun.elapsed().as_secs_f64() * 1e3;
+        let watch = Stopwatch::new(device)?;
+        let leaving = Leaving { tokens: rows.view(CONTEXT)?, first: 0, count: tokens };
+        let (mut coding, mut arranging, mut work) = (Vec::new(), Vec::new(), EncoderWork::default());
+        for _ in 0..20 {
+            let mut words = None;
+            let time =
+                watch.time(device, || Ok(words = Some(encoder.encode(device, &tables, leaving, 0, &mut work)?)))?;
+            coding.push(time * 1e3);
+            let words = words.ok_or("no words")?;
+            let room = attend.words().iter().sum();
+            let superblocks = tokens / 256;
+            let time =
+                watch.time(device, || attention.arrange(device, &attend, (&words, room), superblocks).map(drop))?;
+            arranging.push(time * 1e3);
+        }
+        self.row(json!({
+            "what": "encode", "tokens": tokens, "coefficients": [code.keys.bits.len(), code.values.bits.len()],
+            "first_fit_s": first_fit, "fit_ms": fits, "tables_ms": tables_ms, "encode_ms": coding, "arrange_ms": arranging,
+        }))
+    }
+
+    /// Steps, and how long each took.
+    fn grow(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let mut seconds = Vec::new();
+        for _ in 0..600 {
+            let begun = Instant::now();
+            batch.go_on()?;
+            self.model.device().synchronize()?;
+            seconds.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        let mut sorted = seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.row(json!({
+            "what": "growth", "cache": "spectral", "median_step_ms": sorted[300], "slowest_ms": &sorted[590..],
+            "past_bytes": batch.pasts().bytes(),
+        }))
     }
 
     /// Contexts that there is room for with exact pasts, a prompt's working memory beside them, up to `most`; and what is
@@ -198,12 +330,9 @@ impl Bench {
 
     fn memory(&mut self) -> Result<(), Failure> {
         for context in [16_384, 32_768, 65_536, 131_072] {
-            for cache in ["exact", "fourier"] {
+            for cache in ["exact", "fourier", "spectral"] {
                 self.model.device().forget_peak()?;
-                let mut batch = match cache {
-                    "exact" => self.exact(1)?,
-                    _ => self.fourier(1, context)?,
-                };
+                let mut batch = self.pasts(cache, 1, context)?;
                 let seconds = self.read(cache, &mut batch, 0, context)?;
                 for _ in 0..8 {
                     batch.go_on()?;

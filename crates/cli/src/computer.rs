@@ -21,9 +21,9 @@ use crate::session::Session;
 pub(crate) enum Computer<'e> {
     /// On the processor.
     Cpu(&'e Engine),
-    /// On a GPU.
+    /// On a GPU, with what is left to the processor.
     #[cfg(feature = "cuda")]
-    Gpu(DeviceModel),
+    Gpu(&'e Engine, DeviceModel),
 }
 
 /// A sequence where it is computed.
@@ -54,7 +54,7 @@ impl<'e> Computer<'e> {
         match machine.device {
             Device::Cpu => Ok(Computer::Cpu(engine)),
             #[cfg(feature = "cuda")]
-            Device::Cuda(number) => Ok(Computer::Gpu(loading::on_gpu(engine, number, session)?)),
+            Device::Cuda(number) => Ok(Computer::Gpu(engine, loading::on_gpu(engine, number, session)?)),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'e> Computer<'e> {
         match self {
             Computer::Cpu(engine) => Ok(Place::Cpu(Box::new(engine.session(kind, plan)?))),
             #[cfg(feature = "cuda")]
-            Computer::Gpu(model) => Ok(Place::Gpu(Box::new(model.session(kind)?))),
+            Computer::Gpu(engine, model) => Ok(Place::Gpu(Box::new(model.session(engine, kind, plan)?))),
         }
     }
 
@@ -72,7 +72,7 @@ impl<'e> Computer<'e> {
         match self {
             Computer::Cpu(_) => "cpu",
             #[cfg(feature = "cuda")]
-            Computer::Gpu(model) => &model.info().name,
+            Computer::Gpu(_, model) => &model.info().name,
         }
     }
 
@@ -81,7 +81,7 @@ impl<'e> Computer<'e> {
         match self {
             Computer::Cpu(engine) => engine.model().weight_bytes(),
             #[cfg(feature = "cuda")]
-            Computer::Gpu(model) => model.weight_bytes(),
+            Computer::Gpu(_, model) => model.weight_bytes(),
         }
     }
 }

@@ -120,3 +120,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (u64 at = u64(blockIdx.x) * THREADS + threadIdx.x; at < u64(count) * PIECES; at += u64(gridDim.x) * THREADS)
         out[at] = rows[at];
 }
+
+// Squares of queries, [n][H][D], of a group added up: sums [pieces][G][D]. Blocks: (pieces, G), of D threads.
+extern "C" __global__ void __launch_bounds__(HEAD_DIM) add_energy(const bf16 *queries, u32 rows, u32 group, float *sums) {
+    const u32 head = blockIdx.y, pieces = gridDim.x, heads = gridDim.y;
+    const u32 first = u32(u64(rows) * blockIdx.x / pieces), end = u32(u64(rows) * (blockIdx.x + 1) / pieces);
+    float sum = 0.0f;
+    for (u32 h = 0; h < group; h++) {
+        const bf16 *at = queries + (u64(head) * group + h) * HEAD_DIM + threadIdx.x;
+#pragma unroll 8
+        for (u32 row = first; row < end; row++) {
+            const float q = bf16_to_float(at[u64(row) * heads * group * HEAD_DIM]);
+            sum += q * q;
+        }
+    }
+    sums[(blockIdx.x * heads + head) * HEAD_DIM + threadIdx.x] += sum;
+}

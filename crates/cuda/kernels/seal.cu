@@ -5,21 +5,11 @@
 //   grow_spectra  adds tokens to the spectra: X_n += sum_t x'_t e(-n t / P)
 // 32k tokens of 8 heads of 128 dims: 134 MB, 44 us; 643 us seen, gathers of 2 bytes bind. 64 more tokens: 32 us
 // (docs/kernels.md).
+#include "leaving.cuh"
 #include "middle.cuh"
 
 // Pieces that sums for means are made in.
 #define SUMS 64
-
-// Keys or values held whole: [G][capacity][D].
-struct Rows {
-    const bf16 *keys;
-    const bf16 *values;
-    u64 capacity;
-    // The first row, the time it gets, and how many there are.
-    u32 first;
-    u32 time;
-    u32 count;
-};
 
 // The exact dims of rows, and sums[2][G][SUMS][D] of all dims. Blocks: (SUMS, G, 2), of D threads.
 extern "C" __global__ void seal_rows(Middle middle, Rows rows, float *sums) {

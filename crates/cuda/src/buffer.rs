@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DeviceRepr};
+use cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr, DeviceRepr};
 
-use crate::CudaError;
 use crate::error::While;
+use crate::{CudaError, Device};
 
 /// `len` numbers in a GPU's memory.
 #[derive(Debug)]
@@ -53,6 +53,17 @@ impl<T: DeviceRepr> Buffer<T> {
         let end = first.saturating_add(numbers.len());
         self.check("a buffer", end)?;
         self.stream.memcpy_htod(numbers, &mut self.slice.slice_mut(first..end)).during("copying to the GPU")
+    }
+
+    /// Makes all numbers zero.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn zero(&mut self) -> Result<(), CudaError>
+    where
+        T: cudarc::driver::ValidAsZeroBits,
+    {
+        self.stream.memset_zeros(&mut self.slice).during("clearing memory")
     }
 
     /// Copies a range of another buffer to where number `first` is.
@@ -105,6 +116,15 @@ impl<T: DeviceRepr> Buffer<T> {
         self.stream.memcpy_dtoh(&self.slice.slice(..to.len()), to).during("copying from the GPU")
     }
 
+    /// Prepares to copy all of it to the host, as it is now, beside what the device goes on with.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(crate) fn read_beside(self, device: &Device) -> Result<Beside<T>, CudaError> {
+        let written = self.stream.record_event(None).during("copying from the GPU")?;
+        Ok(Beside { buffer: self, stream: Arc::clone(device.beside()), written })
+    }
+
     /// Numbers it holds.
     #[allow(clippy::len_without_is_empty)] // none is empty
     pub fn len(&self) -> usize {
@@ -120,5 +140,24 @@ impl<T: DeviceRepr> Buffer<T> {
     /// Where it begins, as kernels need it; it stays there as long as it exists.
     pub fn address(&self) -> u64 {
         self.slice.device_ptr(&self.stream).0
+    }
+}
+
+/// Numbers that are to be copied to the host beside what the device goes on with.
+#[derive(Debug)]
+pub(crate) struct Beside<T> {
+    buffer: Buffer<T>,
+    stream: Arc<CudaStream>,
+    written: CudaEvent,
+}
+
+impl<T: DeviceRepr + Clone + Default> Beside<T> {
+    /// Waits for what was asked of the device before, and copies; on any thread.
+    pub(crate) fn read(self) -> Result<Vec<T>, CudaError> {
+        let what = "copying from the GPU";
+        self.stream.wait(&self.written).during(what)?;
+        let numbers = self.stream.clone_dtoh(&self.buffer.slice).during(what)?;
+        self.stream.synchronize().during(what)?;
+        Ok(numbers)
     }
 }

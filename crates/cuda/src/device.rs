@@ -33,6 +33,8 @@ pub struct DeviceInfo {
 pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    /// For copies to the host beside what is computed.
+    beside: Arc<CudaStream>,
     info: DeviceInfo,
     compiler: Compiler,
 }
@@ -93,7 +95,8 @@ impl Device {
         // SAFETY: everything is done on one stream, in order, so no buffer needs events of its own.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().during("opening the GPU")?;
-        Ok(Device { context, stream, info, compiler })
+        let beside = context.new_stream().during("opening the GPU")?;
+        Ok(Device { context, stream, beside, info, compiler })
     }
 
     /// What it says of itself, with the memory that was free when it was opened.
@@ -145,6 +148,10 @@ impl Device {
         let (major, minor) = self.info.capability;
         let cubin = self.compiler.cubin(source, &format!("sm_{major}{minor}"))?;
         self.context.load_module(cudarc::nvrtc::Ptx::from_binary(cubin)).during("loading kernels")
+    }
+
+    pub(crate) fn beside(&self) -> &Arc<CudaStream> {
+        &self.beside
     }
 
     pub(crate) fn stream(&self) -> &Arc<CudaStream> {

@@ -3,11 +3,12 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 8] = [
+pub(crate) const HEADERS: [(&str, &str); 9] = [
     ("codes.cuh", include_str!("../kernels/codes.cuh")),
     ("device.cuh", include_str!("../kernels/device.cuh")),
     ("finish.cuh", include_str!("../kernels/finish.cuh")),
     ("key_tile.cuh", include_str!("../kernels/key_tile.cuh")),
+    ("leaving.cuh", include_str!("../kernels/leaving.cuh")),
     ("middle.cuh", include_str!("../kernels/middle.cuh")),
     ("piece.cuh", include_str!("../kernels/piece.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),
@@ -68,6 +69,12 @@ impl Source {
     pub fn spectral(head_dim: usize, group: usize, value_heads: usize) -> Self {
         let sizes = vec![("HEAD_DIM", head_dim), ("GROUP", group), ("VALUE_HEADS", value_heads)];
         Source { file: "spectral.cu", text: include_str!("../kernels/spectral.cu"), sizes }
+    }
+
+    /// From exact rows to the codes of a spectral cache.
+    pub fn encode(head_dim: usize, value_heads: usize) -> Self {
+        let sizes = vec![("HEAD_DIM", head_dim), ("VALUE_HEADS", value_heads)];
+        Source { file: "encode.cu", text: include_str!("../kernels/encode.cu"), sizes }
     }
 
     /// Bias, RoPE and the append of new tokens; moves of rows held whole.

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use fourier_kv_cuda::CudaError;
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::attention::fourier::FourierSizes;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, FourierSettings, Model, PromptError, TILE};
+use fourier_kv_cuda::attention::spectral::SpectralSizes;
+use fourier_kv_cuda::model::{
+    Batch, Dims, ExactPasts, FourierPasts, FourierSettings, Model, PromptError, SpectralPasts, SpectralSettings, TILE,
+};
+use support::plain_fit::PlainFit;
 use support::tiny::{Kind, Tiny};
 use support::{Numbers, distance};
 
@@ -141,7 +145,14 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
     let permuted =
         |numbers: &mut Numbers| (0..HEADS.kv_heads).flat_map(|_| numbers.permutation(HEADS.head_dim)).collect();
     let dims = (0..tiny.shape.layers).map(|_| [permuted(&mut numbers), permuted(&mut numbers)]).collect();
-    let settings = FourierSettings { sizes, sink: 4, window: 64, period: 512, dims };
+    let settings = FourierSettings {
+        sizes: vec![sizes; tiny.shape.layers],
+        sink: 4,
+        window: 64,
+        least: 1,
+        period: Arc::new(|_| 512),
+        dims: Dims::Given(dims),
+    };
     let pasts = FourierPasts::new(model.device(), &tiny.shape, settings, 2).unwrap();
     let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
     let mut texts = [101, 90].map(|n| tokens(&mut numbers, n, &tiny.shape));
@@ -167,6 +178,71 @@ fn fourier_pasts_of_all_harmonics_are_exact() {
     assert_eq!(batch.pasts().lengths(), [501, 490]);
     // A past with a middle takes no further prompt, nor one that leaves nothing for it.
     assert!(batch.prompt(0, &[1; 100], &mut |_, _| ControlFlow::Continue(())).is_err());
+}
+
+/// Of a prompt too short for a middle, whose steps begin one later.
+#[test]
+fn middles_are_begun_when_enough_tokens_wait() {
+    let (tiny, mut numbers) = (Tiny::random(KIND, 12), Numbers(7));
+    let Some(model) = model(&tiny) else { return };
+    let sizes = FourierSizes { heads: HEADS, harmonics: 256, key_tracks: 32, value_tracks: 32 };
+    let all: Vec<u16> = (0..HEADS.kv_heads).flat_map(|_| 0..HEADS.head_dim as u16).collect();
+    let settings = FourierSettings {
+        sizes: vec![sizes; tiny.shape.layers],
+        sink: 3,
+        window: 50,
+        least: 100,
+        period: Arc::new(|_| 512),
+        dims: Dims::Given(vec![[all.clone(), all]; tiny.shape.layers]),
+    };
+    let pasts = FourierPasts::new(model.device(), &tiny.shape, settings, 1).unwrap();
+    let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
+    let mut text = tokens(&mut numbers, 20, &tiny.shape);
+    let off = distance(&read(&mut batch, 0, &text), &tiny.logits(&text));
+    assert!(off < CLOSE, "{off}");
+    for i in 0..300 {
+        let next = tokens(&mut numbers, 1, &tiny.shape);
+        text.push(next[0]);
+        let logits = stepped(&mut batch, &next, tiny.shape.vocabulary).remove(0);
+        if i % 40 == 0 || i == 299 {
+            let off = distance(&logits, &tiny.logits(&text));
+            assert!(off < 2.0 * CLOSE, "token {i}: {off}");
+        }
+    }
+}
+
+/// In 8 bits a number codes lose next to nothing, so the logits are those of exact pasts: through the seal, through
+/// superblocks that leave the window, and where a middle is begun late.
+#[test]
+fn spectral_pasts_of_many_bits_are_exact() {
+    for (value_heads, shared) in [(1, false), (2, true)] {
+        let (tiny, mut numbers) = (Tiny::random(KIND, 13), Numbers(8));
+        let Some(model) = model(&tiny) else { return };
+        let sizes = SpectralSizes { heads: HEADS, value_heads };
+        let fit = Arc::new(PlainFit { sizes, frequencies: tiny.shape.frequencies.clone() });
+        let settings = SpectralSettings { sizes, sink: 4, window: 100, least: 1, fit, shared };
+        let pasts = SpectralPasts::new(model.device(), &tiny.shape, settings, 2).unwrap();
+        let mut batch = Batch::new(Arc::clone(&model), Box::new(pasts)).unwrap();
+        let mut texts = [600, 340].map(|n| tokens(&mut numbers, n, &tiny.shape));
+        for (b, text) in texts.iter().enumerate() {
+            let off = distance(&read(&mut batch, b, text), &tiny.logits(text));
+            assert!(off < CLOSE, "{off}");
+        }
+        let (small, mut worst) = (batch.pasts().bytes(), 0.0f64);
+        for i in 0..560 {
+            let next = tokens(&mut numbers, 2, &tiny.shape);
+            texts.iter_mut().zip(&next).for_each(|(text, &token)| text.push(token));
+            let logits = stepped(&mut batch, &next, tiny.shape.vocabulary);
+            if i % 140 == 0 || i == 559 {
+                for (logits, text) in logits.iter().zip(&texts) {
+                    worst = worst.max(distance(logits, &tiny.logits(text)));
+                }
+            }
+        }
+        support::say(&format!("{value_heads} heads: {worst:.1e}"));
+        assert!(worst < 2.0 * CLOSE, "{worst}");
+        assert!(batch.pasts().bytes() > small, "codes of 512 more tokens");
+    }
 }
 
 #[test]

@@ -17,6 +17,9 @@ fn sources() -> Vec<Source> {
         sources.push(Source::prompt(head_dim, group));
         sources.push(Source::spectral(head_dim, group, if group <= 4 { 2 } else { 1 }));
     }
+    for (head_dim, value_heads) in [(128, 2), (128, 1), (64, 1), (64, 2), (96, 2), (32, 8)] {
+        sources.push(Source::encode(head_dim, value_heads));
+    }
     // The paper's budgets of the first, middle and last layers, the 76 %, everything, and one dim.
     for (head_dim, group) in [(128, 4), (128, 8), (64, 3), (64, 7)] {
         for (key_percent, value_percent) in [(90, 95), (80, 80), (50, 70), (76, 76), (100, 100), (1, 1)] {

@@ -48,15 +48,10 @@ pub enum EngineError {
     #[cfg(feature = "cuda")]
     #[error(transparent)]
     Cuda(#[from] fourier_kv_cuda::CudaError),
-    /// A cache that is not there on the GPU yet.
+    /// A cache that a GPU cannot keep.
     #[cfg(feature = "cuda")]
-    #[error("the GPU keeps the past as {has} only, so far; {got} was asked for")]
-    DeviceCache {
-        /// What there is.
-        has: &'static str,
-        /// The cache asked for.
-        got: String,
-    },
+    #[error(transparent)]
+    DeviceCache(#[from] crate::device::DeviceCacheError),
     /// Threads could not be started.
     #[error("cannot start {threads} threads: {reason}")]
     Threads {

@@ -13,7 +13,7 @@ use fourier_kv_engine::{Engine, EngineError, GenerateOptions, Message, Predictor
 
 /// Tokens of the answers.
 const TOKENS: usize = 200;
-/// A choice between tokens whose logits are nearer than this is a tie; 0.10 was the most seen.
+/// A choice between tokens whose logits are nearer than this is a tie; 0.10 was the most seen of exact pasts.
 const NEAR: f32 = 0.2;
 /// Most that logits may differ in the median of the steps, relative to their deviation: weights and activations of the
 /// GPU are in `bf16`. 0.016 was seen.
@@ -57,54 +57,78 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
     (error / deviation).sqrt()
 }
 
+/// What is held of the past, and how far answers may be apart.
+struct Case {
+    kind: &'static str,
+    /// A choice between tokens whose logits are nearer than this is a tie.
+    near: f32,
+    /// Most that logits may differ in the median of the steps, relative to their deviation.
+    close: f32,
+}
+
+/// Answers greedily on both, and then gives both the same tokens.
+fn compare(engine: &Engine, model: &DeviceModel, case: &Case, prompt: &[u32]) {
+    let kind = case.kind.parse().unwrap();
+    let cpu = answer(engine, &mut engine.session(&kind, None).unwrap(), prompt);
+    let gpu = answer(engine, &mut model.session(engine, &kind, None).unwrap(), prompt);
+    assert_eq!((cpu.len(), gpu.len()), (TOKENS, TOKENS));
+    let same = cpu.iter().zip(&gpu).take_while(|(a, b)| a == b).count();
+
+    // The same tokens to both: every step's logits, and every choice that differs.
+    let mut session = engine.session(&kind, None).unwrap();
+    let mut device_session = model.session(engine, &kind, None).unwrap();
+    let (mut distances, mut differ, mut widest) = (Vec::new(), 0, 0f32);
+    session.read(prompt, &mut |_| ControlFlow::Continue(())).unwrap();
+    device_session.read(prompt, &mut |_| ControlFlow::Continue(())).unwrap();
+    for (i, &token) in cpu.iter().enumerate() {
+        let (a, b) = (session.next_logits(), device_session.next_logits());
+        distances.push(distance(b, a));
+        let (ours, theirs) = (likeliest(a), likeliest(b));
+        assert_eq!(ours, token as usize);
+        if ours != theirs {
+            let margin = a[ours] - a[theirs];
+            println!("token {i}: {ours} on the CPU, {theirs} on the GPU, {margin} apart");
+            (differ, widest) = (differ + 1, widest.max(margin));
+        }
+        if i == same {
+            assert_eq!(theirs, gpu[i] as usize, "the first difference is the same with the same tokens before");
+        }
+        session.advance(token).unwrap();
+        device_session.advance(token).unwrap();
+    }
+    distances.sort_by(f32::total_cmp);
+    let (median, worst) = (distances[TOKENS / 2], distances[TOKENS - 1]);
+    println!(
+        "{}, prompt of {}: first {same} of {TOKENS} tokens alike; with the same tokens {differ} choices differ, at most \
+         {widest} apart; logits {median:.4} of their deviation apart in the median, {worst:.4} at most; {} and {} bytes",
+        case.kind,
+        prompt.len(),
+        session.cache().bytes().total(),
+        device_session.bytes().total(),
+    );
+    assert!(widest < case.near, "{widest}");
+    assert!(median < case.close, "{median}");
+    assert_eq!(device_session.count(), prompt.len() + TOKENS);
+}
+
 #[test]
 fn greedy_answers_are_those_of_the_cpu_up_to_near_ties() {
     let Some(device) = device() else { return };
     let engine = common::smollm2();
     let model = load(&engine, device);
-    let kind = "exact:bf16".parse().unwrap();
-    let texts = [
-        "Write a short story about a lighthouse keeper.".to_owned(),
-        common::report(1500) + "\nWhat is the state of the harbour, and how many people passed it?",
-    ];
-    for text in texts {
-        let prompt = engine.chat_prompt(&[Message::new("user", text)]).unwrap();
-        let cpu = answer(&engine, &mut engine.session(&kind, None).unwrap(), &prompt);
-        let gpu = answer(&engine, &mut model.session(&kind).unwrap(), &prompt);
-        assert_eq!((cpu.len(), gpu.len()), (TOKENS, TOKENS));
-        let same = cpu.iter().zip(&gpu).take_while(|(a, b)| a == b).count();
-
-        // The same tokens to both: every step's logits, and every choice that differs.
-        let (mut session, mut device_session) = (engine.session(&kind, None).unwrap(), model.session(&kind).unwrap());
-        let (mut distances, mut differ, mut widest) = (Vec::new(), 0, 0f32);
-        session.read(&prompt, &mut |_| ControlFlow::Continue(())).unwrap();
-        device_session.read(&prompt, &mut |_| ControlFlow::Continue(())).unwrap();
-        for (i, &token) in cpu.iter().enumerate() {
-            let (a, b) = (session.next_logits(), device_session.next_logits());
-            distances.push(distance(b, a));
-            let (ours, theirs) = (likeliest(a), likeliest(b));
-            assert_eq!(ours, token as usize);
-            if ours != theirs {
-                let margin = a[ours] - a[theirs];
-                println!("token {i}: {ours} on the CPU, {theirs} on the GPU, {margin} apart");
-                (differ, widest) = (differ + 1, widest.max(margin));
-            }
-            if i == same {
-                assert_eq!(theirs, gpu[i] as usize, "the first difference is the same with the same tokens before");
-            }
-            session.advance(token).unwrap();
-            device_session.advance(token).unwrap();
-        }
-        distances.sort_by(f32::total_cmp);
-        let (median, worst) = (distances[TOKENS / 2], distances[TOKENS - 1]);
-        println!(
-            "prompt of {}: first {same} of {TOKENS} tokens alike; with the same tokens {differ} choices differ, at most \
-             {widest} apart; logits {median:.4} of their deviation apart in the median, {worst:.4} at most",
-            prompt.len()
-        );
-        assert!(widest < NEAR, "{widest}");
-        assert!(median < CLOSE, "{median}");
-        assert_eq!(device_session.count(), prompt.len() + TOKENS);
+    let case = |kind, near, close| Case { kind, near, close };
+    let short = "Write a short story about a lighthouse keeper.".to_owned();
+    let long = common::report(1500) + "\nWhat is the state of the harbour, and how many people passed it?";
+    let prompt = |text: &str| engine.chat_prompt(&[Message::new("user", text)]).unwrap();
+    compare(&engine, &model, &case("exact:bf16", NEAR, CLOSE), &prompt(&short));
+    compare(&engine, &model, &case("exact:bf16", NEAR, CLOSE), &prompt(&long));
+    // As many tokens leave the window on both: a multiple of what leaves together on the GPU. Nothing is compressed of the
+    // short one.
+    let mut whole_blocks = prompt(&long);
+    whole_blocks.drain(20..whole_blocks.len() - (4 + 1024 + 2048 - 20));
+    for kind in ["fourier:window=1024,capacity=4096", "spectral:bits=3,values=head,window=1024"] {
+        compare(&engine, &model, &case(kind, NEAR, CLOSE), &prompt(&short));
+        compare(&engine, &model, &case(kind, NEAR, CLOSE), &whole_blocks);
     }
 }
 
@@ -117,8 +141,8 @@ fn caches_that_are_not_there_are_refused() {
         Err(EngineError::Cuda(error)) => return assert!(error.to_string().contains("head dims"), "{error}"),
         other => other.unwrap(),
     };
-    for kind in ["spectral", "fourier", "exact:f32", "streaming"] {
-        let refused = model.session(&kind.parse().unwrap()).unwrap_err().to_string();
-        assert!(refused.contains("exact:bf16"), "{refused}");
+    for kind in ["spectral:block=8", "fourier:band=carrier", "exact:f32", "streaming"] {
+        let refused = model.session(&engine, &kind.parse().unwrap(), None).unwrap_err();
+        assert!(matches!(refused, EngineError::DeviceCache(_)), "{kind}: {refused}");
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Encoder<'a> {
 
 /// Rows `F` with `F y` the coefficients that `directions^T` makes most nearly `y` of: `(2 - U U^T) U`, one step of
 /// Newton's iteration for the inverse of `U U^T`, which is the unit matrix up to what bytes round.
-fn dual(directions: &[f32], n: usize, workspace: &Workspace) -> Vec<f32> {
+pub(super) fn dual(directions: &[f32], n: usize, workspace: &Workspace) -> Vec<f32> {
     let rows = directions.len() / n;
     let (mut gram, mut correction) = (Vec::new(), Vec::new());
     product_alone(workspace, directions, directions, n, &mut gram);

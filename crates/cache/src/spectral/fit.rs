@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fourier_kv_kernels::parts::Chunks;
+
 use super::coding::Coding;
 use super::side::{Side, SideParts};
 use super::tiles::Tiles;
@@ -34,12 +36,11 @@ pub(super) struct Sample<'a> {
 pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace) -> Side {
     let channels = tiles.all().len();
     let mean = mean(sample.rows, channels);
-    let mut found: Vec<Found> = (0..tiles.count())
-        .map(|tile| {
-            let columns = columns(sample.rows, channels, &mean, tiles, tile);
-            Found::new(&columns, tiles.channels(tile).len(), sample, workspace)
-        })
-        .collect();
+    let mut found: Vec<Found> = (0..tiles.count()).map(|_| Found::default()).collect();
+    workspace.team().for_parts(Chunks::new(&mut found, 1), |tile, to| {
+        let columns = columns(sample.rows, channels, &mean, tiles, tile);
+        to[0] = Found::new(&columns, tiles.channels(tile).len(), sample, workspace);
+    });
     let energy = |found: &[Found]| found.iter().flat_map(|f| &f.energies).sum::<f64>();
     let all = energy(&found);
     keep_largest(&mut found, sample.directions);
@@ -50,6 +51,7 @@ pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace)
 }
 
 /// The directions of one tile, largest first, and the mean squares of their coefficients.
+#[derive(Default)]
 struct Found {
     n: usize,
     block: usize,

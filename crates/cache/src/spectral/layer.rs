@@ -9,14 +9,11 @@ use half::bf16;
 
 use super::coded::{Coded, KEYS, ORDERS, VALUES};
 use super::coding::Coding;
-use super::fit::{MOST_TOKENS, Sample, fit};
-use super::rates::{Share, share_out};
+use super::fit::MOST_TOKENS;
+use super::fit_sides::{fit_sides, share};
 use super::settings::SpectralSettings;
 use super::shares::{Shares, SideStatistics};
-use super::side::Side;
 use super::size::Room;
-use super::stream::{LAST_BITS, for_pair_codes, pair_code};
-use super::tiles::Tiles;
 use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
 use crate::bytes::{CacheBytes, held};
 use crate::rotary::{Rotary, Way};
@@ -124,10 +121,8 @@ impl Layer {
     fn fitted(&self, count: usize, shared: &Shared, workspace: &Workspace) -> Coded {
         let (settings, shape) = (&shared.settings, shared.shape());
         let room = Room::new(settings, shape, shared.shares.as_deref(), count);
-        let directions = room.directions(self.index);
         let weights = self.energy.key_weights(shape, settings.without.weights);
-        let mut sides = [KEYS, VALUES].map(|side| {
-            let tiles = Arc::new(Tiles::new(room.spans[side], shape));
+        let sides = fit_sides(shared, &room, self.index, workspace, |side, tiles| {
             let mut rows = Vec::new();
             for from in sampled(count, settings.block) {
                 let mut block = Vec::new();
@@ -135,28 +130,9 @@ impl Layer {
                 self.weighted((from..from + settings.block, 0), side, &with, &mut block);
                 rows.extend_from_slice(&block);
             }
-            to_tile_order(&tiles, &mut rows);
-            let sample = Sample {
-                rows: &rows,
-                block: settings.block,
-                directions: directions[side],
-                is_mixed: !settings.without.klt,
-                coding: &shared.coding,
-            };
-            fit(&tiles, sample, workspace)
+            to_tile_order(tiles, &mut rows);
+            rows
         });
-        let [keys, values] = share(&sides);
-        // Errors of values are in units of the residual stream: they count against the energy of the values there.
-        let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
-        let thresholds = match room.sides(self.index) {
-            // Each side's last words may be partly empty.
-            None => share_out(&[&keys, &values], (32 * room.words).saturating_sub(2 * LAST_BITS)),
-            Some(sides) => {
-                let [k, v] = sides.map(|words| (32 * words).saturating_sub(LAST_BITS));
-                [share_out(&[&keys], k), share_out(&[&values], v)].concat()
-            }
-        };
-        sides.iter_mut().zip(thresholds).for_each(|(side, thresholds)| side.set_thresholds(thresholds));
         Coded::new(sides, room.spans, weights, room.words_of(self.index))
     }
 
@@ -229,20 +205,4 @@ fn sampled(tokens: usize, block: usize) -> impl Iterator<Item = usize> {
     let (all, most) = (tokens / block, MOST_TOKENS / block);
     let count = all.min(most);
     (0..count).map(move |i| i * all / count * block)
-}
-
-/// The coefficients of both sides, all of a weight.
-fn share(sides: &[Side; 2]) -> [Share; 2] {
-    [KEYS, VALUES].map(|s| {
-        let mut codes = Vec::new();
-        for_pair_codes(&sides[s], ORDERS[s], |both| codes.extend([pair_code(both); 2]));
-        Share::new(sides[s].sizes().0, &codes, 1.0)
-    })
-}
-
-/// The mean square of weighted channels, by the sizes of coefficients.
-fn mean_energy(side: &Side) -> f64 {
-    let (sizes, codes) = side.sizes();
-    let sum: f64 = codes.iter().map(|&code| f64::from(sizes.size(code)).powi(2)).sum();
-    sum / (side.mean.len() * side.block()) as f64
 }

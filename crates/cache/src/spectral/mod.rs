@@ -28,6 +28,8 @@ mod coded;
 mod coding;
 mod encode;
 mod fit;
+mod fit_sides;
+mod fitted;
 mod layer;
 mod park;
 mod plain;
@@ -50,6 +52,7 @@ use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::simd::CacheLine;
 
 pub(crate) use budget::within;
+pub use fitted::{Coefficient, Fitter, LayerSample, SideFit};
 pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
 pub use shares::{Shares, SideStatistics};
 pub(crate) use size::expected_bytes;

@@ -92,6 +92,11 @@ impl Span {
         }
     }
 
+    /// Heads that one transform goes over.
+    pub fn heads(self, shape: &CacheShape) -> usize {
+        self.sizes(shape).1
+    }
+
     /// A number for files.
     pub(super) fn number(self) -> usize {
         match self {

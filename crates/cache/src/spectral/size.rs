@@ -38,11 +38,23 @@ impl<'a> Room<'a> {
         shares: Option<&'a Shares>,
         tokens: usize,
     ) -> Self {
+        let spans = spans(settings, shape, budget(settings, shape, tokens.max(LEAST_TOKENS)));
+        Room::with_spans(settings, shape, shares, tokens, spans)
+    }
+
+    /// The same, with these channels transformed together.
+    pub(super) fn with_spans(
+        settings: &'a SpectralSettings,
+        shape: &'a CacheShape,
+        shares: Option<&'a Shares>,
+        tokens: usize,
+        spans: [Span; 2],
+    ) -> Self {
         let shares = shares.filter(|_| !settings.without.shares);
         let channels = shape.kv_heads * shape.head_dim;
         let tokens = tokens.max(LEAST_TOKENS);
-        let budget = settings.rate.bits() / 8.0 * (2 * channels * tokens) as f64;
-        let mut room = Room { settings, shape, shares, spans: spans(settings, shape, budget), rate: 0.0, words: 0 };
+        let budget = budget(settings, shape, tokens);
+        let mut room = Room { settings, shape, shares, spans, rate: 0.0, words: 0 };
         let tables = (0..shape.layers).map(|layer| room.tables(layer)).sum::<usize>() as f64 / shape.layers as f64;
         let superblocks = tokens.div_ceil(LANES * settings.block);
         let words = ((budget - tables) / (4 * LANES * superblocks) as f64).max(2.0);
@@ -83,6 +95,11 @@ impl<'a> Room<'a> {
         let layers = 0..self.shape.layers;
         [layers.clone().map(|layer| self.words_of(layer)).sum(), layers.map(|layer| self.tables(layer)).sum()]
     }
+}
+
+/// Bytes of so many coded tokens of a layer, tables and all.
+fn budget(settings: &SpectralSettings, shape: &CacheShape, tokens: usize) -> f64 {
+    settings.rate.bits() / 8.0 * (2 * shape.kv_heads * shape.head_dim * tokens) as f64
 }
 
 /// The channels that are transformed together, of keys and values: no more than leave tables small.

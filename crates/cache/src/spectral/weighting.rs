@@ -24,6 +24,12 @@ impl QueryEnergy {
         QueryEnergy { sums: vec![0.0; shape.kv_heads * shape.head_dim / 2], tokens: 0 }
     }
 
+    /// Of sums over `tokens` tokens for each dim, `[G][D]`.
+    pub(super) fn of(sums: &[f64], tokens: usize, dim: usize) -> Self {
+        let pairs = sums.chunks_exact(dim).flat_map(|head| (0..dim / 2).map(|i| head[i] + head[dim / 2 + i]));
+        QueryEnergy { sums: pairs.collect(), tokens }
+    }
+
     /// Takes note of queries.
     pub(super) fn add(&mut self, rows: &KvRows<'_>, shape: &CacheShape) {
         let (dim, half) = (shape.head_dim, shape.head_dim / 2);

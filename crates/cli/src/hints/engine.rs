@@ -35,7 +35,7 @@ pub(super) fn hint(error: &EngineError) -> Option<String> {
         #[cfg(feature = "cuda")]
         EngineError::Cuda(error) => return gpu(error),
         #[cfg(feature = "cuda")]
-        EngineError::DeviceCache { .. } => "add --cache exact, or leave --device out for the CPU",
+        EngineError::DeviceCache(error) => gpu_cache(error),
         EngineError::EmptyPrompt => "give a question, a text with --file FILE, or both",
         EngineError::PromptTooLong { tokens, context } => return Some(too_long(*tokens, *context)),
         EngineError::ShortText { .. } => "give more text, or a cache with a smaller window: --cache fourier:window=256",
@@ -45,6 +45,17 @@ pub(super) fn hint(error: &EngineError) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// What to do about a cache that a GPU cannot keep.
+#[cfg(feature = "cuda")]
+pub(super) fn gpu_cache(error: &fourier_kv_engine::device::DeviceCacheError) -> &'static str {
+    use fourier_kv_engine::device::DeviceCacheError;
+    match error {
+        DeviceCacheError::Kind(_) => "use --cache exact, spectral or fourier, or leave --device out for the CPU",
+        DeviceCacheError::Setting { .. } => "leave the setting out, or leave --device out for the CPU",
+        DeviceCacheError::Heads { .. } => "make a plan with 'fourier-kv calibrate', or leave --device out for the CPU",
+    }
 }
 
 /// What to do about a GPU.

@@ -52,7 +52,7 @@ fn request(error: &RequestError) -> String {
         #[cfg(feature = "cuda")]
         RequestError::GpuCommand(_) => "leave --device out, or use --device cpu",
         #[cfg(feature = "cuda")]
-        RequestError::GpuCache { .. } => "add --cache exact, or leave --device out for the CPU",
+        RequestError::GpuCache { source, .. } => engine::gpu_cache(source),
         #[cfg(feature = "cuda")]
         RequestError::GpuSession { .. } => "leave it out, or leave --device out for the CPU",
         RequestError::UnknownDevice(_) => "use --device cpu",

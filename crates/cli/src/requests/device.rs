@@ -1,8 +1,6 @@
 //! What computes, and with how many threads.
 
 use fourier_kv_engine::cache::CacheKind;
-#[cfg(feature = "cuda")]
-use fourier_kv_engine::cache::Storage;
 use fourier_kv_engine::kernels::isa::{Isa, Level};
 
 use super::RequestError;
@@ -63,9 +61,8 @@ impl Machine {
         match self.device {
             Device::Cpu => Ok(()),
             #[cfg(feature = "cuda")]
-            Device::Cuda(_) if *kind == CacheKind::Exact(Storage::Bf16) => Ok(()),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(_) => Err(RequestError::GpuCache { asked: args.device.clone(), cache: kind.to_string() }),
+            Device::Cuda(_) => fourier_kv_engine::device::check(kind)
+                .map_err(|source| RequestError::GpuCache { asked: args.device.clone(), source }),
         }
     }
 }

@@ -45,12 +45,12 @@ pub(crate) enum RequestError {
     GpuCommand(String),
     /// A cache that is not there on GPUs yet.
     #[cfg(feature = "cuda")]
-    #[error("--device {asked}: the GPU keeps the past as exact only in this version; --cache {cache} was asked for")]
+    #[error("--device {asked}: {source}")]
     GpuCache {
         /// What was typed.
         asked: String,
-        /// The cache asked for.
-        cache: String,
+        /// What there is.
+        source: fourier_kv_engine::device::DeviceCacheError,
     },
     /// Sessions on disk, which are of the CPU's caches.
     #[cfg(feature = "cuda")]

@@ -1,5 +1,8 @@
 //! Attention: one query token of each of B sequences over its past, or a prompt over itself; and what it goes over.
 
+pub mod code;
+pub mod encode;
+mod encode_tables;
 pub mod exact;
 pub mod fourier;
 pub mod prompt;

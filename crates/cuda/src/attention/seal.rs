@@ -39,7 +39,7 @@ pub struct Leaving {
 /// The same, as kernels are told of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct RowsView {
+pub(super) struct RowsView {
     keys: u64,
     values: u64,
     capacity: u64,
@@ -52,7 +52,7 @@ struct RowsView {
 unsafe impl DeviceRepr for RowsView {}
 
 impl Leaving {
-    fn view(&self, time: usize) -> Result<RowsView, CudaError> {
+    pub(super) fn view(&self, time: usize) -> Result<RowsView, CudaError> {
         let TokensView { keys, values, count, capacity } = self.tokens;
         let (first, wanted) = (narrow("tokens", self.first)?, narrow("tokens", self.count)?);
         if first.checked_add(wanted).is_none_or(|end| end > count) {

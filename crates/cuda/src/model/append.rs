@@ -4,6 +4,7 @@ use cudarc::driver::DeviceRepr;
 use half::bf16;
 
 use super::ModelShape;
+use super::prompt_rows::PIECES;
 use crate::attention::TokensView;
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
@@ -171,4 +172,36 @@ impl MoveKernels {
 fn room(tokens: TokensView, needed: usize) -> Result<(), CudaError> {
     let got = tokens.capacity as usize;
     if needed > got { Err(CudaError::Length { what: "the rows", expected: needed, got }) } else { Ok(()) }
+}
+
+/// Sums of squared queries.
+#[derive(Debug)]
+pub(super) struct EnergyKernel {
+    kernel: Kernel,
+    heads: crate::attention::Heads,
+}
+
+impl EnergyKernel {
+    pub(super) fn new(device: &Device, heads: crate::attention::Heads) -> Result<Self, CudaError> {
+        let module = device.module(&Source::append(heads.head_dim))?;
+        Ok(EnergyKernel { kernel: Kernel::new(&module, "add_energy", heads.head_dim)?, heads })
+    }
+
+    /// Adds the squares of `rows` query rows, `[n][H][D]`, to `sums`, `[PIECES][G][D]`.
+    pub(super) fn add(
+        &self,
+        device: &Device,
+        queries: &Buffer<bf16>,
+        rows: usize,
+        sums: &mut Buffer<f32>,
+    ) -> Result<(), CudaError> {
+        let crate::attention::Heads { heads, kv_heads, head_dim } = self.heads;
+        queries.check("the queries", rows * heads * head_dim)?;
+        sums.check("the sums", PIECES * kv_heads * head_dim)?;
+        let (from, to) = (queries.address(), sums.address());
+        let (rows, group) = (narrow("tokens", rows)?, narrow("heads", self.heads.group())?);
+        let blocks = (PIECES as u32, narrow("heads", kv_heads)?, 1);
+        // SAFETY: the arguments in the kernel's order; the lengths were checked.
+        unsafe { self.kernel.launch(device, blocks, &mut [arg(&from), arg(&rows), arg(&group), arg(&to)]) }
+    }
 }

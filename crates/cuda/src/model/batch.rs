@@ -10,7 +10,8 @@ use crate::{Buffer, CudaError, Graph};
 
 /// A batch of sequences with their pasts. A step is captured once and launched as one graph from then on.
 pub struct Batch {
-    graph: Option<Graph>,
+    /// With the epoch of the pasts that it was captured in.
+    graph: Option<(Graph, u64)>,
     model: Arc<Model>,
     pasts: Box<dyn Pasts>,
     buffers: Buffers,
@@ -113,8 +114,8 @@ impl Batch {
     pub fn go_on(&mut self) -> Result<(), CudaError> {
         self.pasts.make_room(self.model.device())?;
         match &self.graph {
-            Some(graph) => graph.launch()?,
-            None => self.first_step()?,
+            Some((graph, epoch)) if *epoch == self.pasts.epoch() => graph.launch()?,
+            _ => self.first_step()?,
         }
         self.pasts.stepped();
         Ok(())
@@ -123,8 +124,10 @@ impl Batch {
     /// The first step is launched as it is, so that whatever is made once is made, and then captured.
     fn first_step(&mut self) -> Result<(), CudaError> {
         let Batch { model, pasts, buffers, graph } = self;
+        *graph = None;
         buffers.step(model, pasts.as_mut())?;
-        *graph = Some(Graph::capture(model.device(), || buffers.step(model, pasts.as_mut()))?);
+        let captured = Graph::capture(model.device(), || buffers.step(model, pasts.as_mut()))?;
+        *graph = Some((captured, pasts.epoch()));
         Ok(())
     }
 

@@ -1,13 +1,15 @@
 //! The middle of each sequence as a spectrum along time; sink and window held whole.
 //!
-//! A prompt's layer is sealed on the device. Tokens of a step are held whole until 64 more than the window are, then the
-//! oldest 64 of them join the spectrum. Rows held whole are in no order: where 64 have left, the newest 64 move in.
+//! A prompt's layer is sealed on the device. 64 tokens join the spectrum together. When a period is full, the tokens that
+//! follow stay whole.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::append::MoveKernels;
-use super::whole::Whole;
-use super::{ModelShape, Pasts};
+use super::ModelShape;
+use super::compressed::{Beginning, CompressedPasts, Joining, Middles, Place};
+use super::prompt_rows::PromptRows;
+use super::window::Division;
 use crate::attention::TokensView;
 use crate::attention::fourier::{
     FourierAttention, FourierMiddle, FourierPast, FourierSizes, FourierTables, FourierWork, MiddleView,
@@ -18,60 +20,81 @@ use crate::{Buffer, CudaError, Device};
 /// Rows of exact dims that room is made for at once, at least.
 const ROOM: usize = 256;
 
-/// No rows.
-const NONE: TokensView = TokensView { keys: 0, values: 0, count: 0, capacity: 0 };
+/// Chooses the spectral dims of a layer by what it holds.
+pub trait ChooseDims: Send + Sync {
+    /// Keys' and values' dims, `[G][D]`: the spectral ones, then the exact ones. `rows` has all rows of the middle, which
+    /// is to be a spectrum of this period.
+    fn choose(&self, rows: &PromptRows, period: usize) -> [Vec<u16>; 2];
+}
+
+/// Which dims are spectral.
+#[derive(Clone)]
+pub enum Dims {
+    /// For each layer keys' and values' dims, `[G][D]`: the spectral ones, then the exact ones.
+    Given(Vec<[Vec<u16>; 2]>),
+    /// As a prompt has it.
+    Chosen(Arc<dyn ChooseDims>),
+}
+
+impl std::fmt::Debug for Dims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Dims::Given(_)) { "Given" } else { "Chosen" })
+    }
+}
+
+/// The period of a spectrum that is begun with so many tokens.
+pub type PeriodFor = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 
 /// What a fourier past is like.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FourierSettings {
-    /// Sizes of every layer.
-    pub sizes: FourierSizes,
+    /// Sizes of each layer.
+    pub sizes: Vec<FourierSizes>,
     /// The first tokens, held whole.
     pub sink: usize,
-    /// The last tokens, held whole; a multiple of 64.
+    /// The last tokens, held whole; rounded up to a multiple of 64.
     pub window: usize,
-    /// Tokens that a middle may come to have, a multiple of 256.
-    pub period: usize,
-    /// For each layer, keys' and values' dims, `[G][D]`: the spectral ones, then the exact ones.
-    pub dims: Vec<[Vec<u16>; 2]>,
+    /// A spectrum is begun with no fewer tokens.
+    pub least: usize,
+    /// Tokens that a middle may come to have: a multiple of 256.
+    pub period: PeriodFor,
+    /// Spectral dims.
+    pub dims: Dims,
 }
 
-/// One sequence: what all its layers have in common.
-#[derive(Debug, Default)]
-struct Sequence {
-    /// Tokens in the spectrum, and held whole.
-    middle: usize,
-    whole: usize,
-    /// Blocks of 64 rows behind the sink, the oldest first; the last one of the rows is that of new tokens.
-    ages: VecDeque<usize>,
-}
-
-/// One layer of one sequence.
-#[derive(Debug)]
-struct Layer {
-    middle: FourierMiddle,
-    whole: Whole,
+impl std::fmt::Debug for FourierSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FourierSettings").field("sizes", &self.sizes).field("dims", &self.dims).finish_non_exhaustive()
+    }
 }
 
 /// Fourier pasts of a batch.
+pub type FourierPasts = CompressedPasts<FourierMiddles>;
+
+/// The kernels and the working memory for layers of one size.
 #[derive(Debug)]
-pub struct FourierPasts {
-    settings: FourierSettings,
+struct Kernels {
     attention: FourierAttention,
     seal: FourierSeal,
-    tables: FourierTables,
     work: FourierWork,
-    moves: MoveKernels,
+}
+
+/// Spectra of a batch.
+#[derive(Debug)]
+pub struct FourierMiddles {
+    settings: FourierSettings,
+    kernels: Vec<Kernels>,
+    /// Which kernels a layer has.
+    kernels_of: Vec<usize>,
+    /// By period.
+    tables: BTreeMap<usize, FourierTables>,
+    /// Of each sequence that has begun one.
+    periods: Vec<usize>,
     /// `[layer][sequence]`
-    layers: Vec<Vec<Option<Layer>>>,
-    views: Vec<Buffer<TokensView>>,
-    middles: Vec<Buffer<MiddleView>>,
-    /// The middle of a sequence without a prompt, which no step is computed with.
-    empty: MiddleView,
-    sequences: Vec<Sequence>,
-    lengths: Vec<usize>,
-    /// Exact rows of the layer whose prompt is being read.
-    prompt: Option<Whole>,
+    middles: Vec<Vec<Option<FourierMiddle>>>,
+    views: Vec<Buffer<MiddleView>>,
+    /// For sequences without a middle.
+    empty: Vec<FourierMiddle>,
 }
 
 impl FourierPasts {
@@ -85,178 +108,203 @@ impl FourierPasts {
         settings: FourierSettings,
         batch: usize,
     ) -> Result<Self, CudaError> {
+        let FourierSettings { sink, window, least, .. } = settings;
+        let division = Division { sink, window, step: GROWTH, least };
+        CompressedPasts::with_method(
+            device,
+            shape,
+            division,
+            FourierMiddles::new(device, shape, settings, batch)?,
+            batch,
+        )
+    }
+}
+
+impl FourierMiddles {
+    fn new(device: &Device, shape: &ModelShape, settings: FourierSettings, batch: usize) -> Result<Self, CudaError> {
         check(&settings, shape)?;
-        let attention = FourierAttention::new(device, settings.sizes)?;
-        let seal = FourierSeal::new(device, settings.sizes)?;
-        let tables = seal.tables(device, settings.period)?;
-        let views = (0..shape.layers).map(|_| device.upload(&vec![NONE; batch])).collect::<Result<_, _>>()?;
-        let empty = FourierMiddle::new(device, &settings.sizes, 0)?.view(&tables, 0)?;
-        let middles = (0..shape.layers).map(|_| device.upload(&vec![empty; batch])).collect::<Result<_, _>>()?;
-        Ok(FourierPasts {
-            work: attention.work(device, batch, rows(&settings))?,
-            attention,
-            seal,
+        let mut distinct: Vec<FourierSizes> = Vec::new();
+        let kernels_of: Vec<usize> = settings.sizes.iter().map(|sizes| number_of(&mut distinct, *sizes)).collect();
+        let whole = settings.sink + settings.window + GROWTH;
+        let kernels = |sizes: &FourierSizes| {
+            let attention = FourierAttention::new(device, *sizes)?;
+            let work = attention.work(device, batch, whole)?;
+            Ok(Kernels { attention, work, seal: FourierSeal::new(device, *sizes)? })
+        };
+        let kernels = distinct.iter().map(kernels).collect::<Result<Vec<_>, CudaError>>()?;
+        let least = settings.sizes.iter().map(|sizes| 2 * sizes.harmonics).max().unwrap_or(0);
+        let tables = kernels.first().map(|kernels| kernels.seal.tables(device, least)).transpose()?;
+        let tables: BTreeMap<usize, FourierTables> = tables.into_iter().map(|tables| (least, tables)).collect();
+        let empty = settings.sizes.iter().map(|sizes| empty_middle(device, sizes));
+        let empty = empty.collect::<Result<Vec<_>, _>>()?;
+        let mut views = Vec::new();
+        for middle in &empty {
+            let view = tables.values().next().map(|tables| middle.view(tables, 0)).transpose()?;
+            views.push(device.upload(&vec![view.ok_or_else(no_layers)?; batch])?);
+        }
+        Ok(FourierMiddles {
+            kernels,
+            kernels_of,
             tables,
-            moves: MoveKernels::new(device, shape.heads)?,
-            layers: (0..shape.layers).map(|_| (0..batch).map(|_| None).collect()).collect(),
+            periods: vec![0; batch],
+            middles: (0..shape.layers).map(|_| (0..batch).map(|_| None).collect()).collect(),
             views,
-            middles,
             empty,
-            sequences: (0..batch).map(|_| Sequence::default()).collect(),
-            lengths: vec![0; batch],
-            prompt: None,
             settings,
         })
     }
 
-    /// Tells the device where a layer's rows and spectra are, and how many tokens they have.
-    fn tell(&mut self, layer: usize) -> Result<(), CudaError> {
-        let (mut views, mut middles) = (Vec::new(), Vec::new());
-        for (own, sequence) in self.layers[layer].iter().zip(&self.sequences) {
-            let Some(own) = own else {
-                views.push(NONE);
-                middles.push(self.empty);
-                continue;
-            };
-            views.push(own.whole.view(sequence.whole)?);
-            middles.push(own.middle.view(&self.tables, sequence.middle)?);
+    /// Makes sure that there are tables for the period of a sequence that begins with `count` tokens.
+    fn period(&mut self, device: &Device, Place { layer, sequence }: Place, count: usize) -> Result<usize, CudaError> {
+        let period = (self.settings.period)(count);
+        if !self.tables.contains_key(&period) {
+            let tables = self.kernels[self.kernels_of[layer]].seal.tables(device, period)?;
+            self.tables.insert(period, tables);
         }
-        self.views[layer].write(&views)?;
-        self.middles[layer].write(&middles)
-    }
-
-    /// The oldest block of one sequence joins the spectra of all layers.
-    fn leave(&mut self, device: &Device, number: usize) -> Result<(), CudaError> {
-        let (sink, all) = (self.settings.sink, rows(&self.settings));
-        let Sequence { middle: held, .. } = self.sequences[number];
-        let Some(oldest) = self.sequences[number].ages.pop_front() else { return Ok(()) };
-        let (slot, last) = (sink + oldest * GROWTH, all - GROWTH);
-        for layer in &mut self.layers {
-            let Some(Layer { middle, whole }) = &mut layer[number] else { continue };
-            if middle.capacity < held + GROWTH {
-                middle.grow(device, &self.settings.sizes, held, held + GROWTH + ROOM.max(held / 16))?;
-            }
-            let tokens = whole.view(all)?;
-            let leaving = Leaving { tokens, first: slot, count: GROWTH };
-            self.seal.grow(device, middle, &self.tables, held, leaving)?;
-            if slot != last {
-                self.moves.copy(device, (tokens, last), (tokens, slot), GROWTH)?;
-            }
-        }
-        let sequence = &mut self.sequences[number];
-        sequence.ages.push_back(oldest);
-        sequence.middle += GROWTH;
-        sequence.whole -= GROWTH;
-        Ok(())
+        self.periods[sequence] = period;
+        Ok(period)
     }
 }
 
-/// Rows there is room for: sink, window, and the block of new tokens.
-fn rows(settings: &FourierSettings) -> usize {
-    settings.sink + settings.window + GROWTH
+/// A middle without tokens, whose numbers kernels may read nevertheless.
+fn empty_middle(device: &Device, sizes: &FourierSizes) -> Result<FourierMiddle, CudaError> {
+    let mut middle = FourierMiddle::new(device, sizes, 0)?;
+    let dims: Vec<u16> = (0..sizes.heads.kv_heads).flat_map(|_| 0..sizes.heads.head_dim as u16).collect();
+    middle.dims.iter_mut().try_for_each(|to| to.write(&dims))?;
+    middle.means.iter_mut().try_for_each(Buffer::zero)?;
+    for spectra in &mut middle.spectra {
+        spectra.write(&vec![half::bf16::ZERO; spectra.len()])?;
+    }
+    Ok(middle)
+}
+
+/// The place of `sizes` in a list of different ones.
+fn number_of(distinct: &mut Vec<FourierSizes>, sizes: FourierSizes) -> usize {
+    distinct.iter().position(|other| *other == sizes).unwrap_or_else(|| {
+        distinct.push(sizes);
+        distinct.len() - 1
+    })
+}
+
+fn no_layers() -> CudaError {
+    CudaError::Length { what: "the sizes of layers", expected: 1, got: 0 }
 }
 
 fn check(settings: &FourierSettings, shape: &ModelShape) -> Result<(), CudaError> {
-    let (window, heads) = (settings.window, shape.heads);
-    if window == 0 || !window.is_multiple_of(GROWTH) {
-        return Err(CudaError::Shape { what: "the window", expected: "a multiple of 64", got: window });
+    let heads = shape.heads;
+    if settings.window == 0 {
+        return Err(CudaError::Shape { what: "the window", expected: "at least 1", got: 0 });
     }
-    let lengths =
-        settings.dims.iter().flatten().map(|dims| ("a list of dims", dims.len(), heads.kv_heads * heads.head_dim));
-    for (what, got, expected) in lengths.chain([("the lists of dims", settings.dims.len(), shape.layers)]) {
-        if got != expected {
-            return Err(CudaError::Length { what, expected, got });
-        }
+    if settings.sizes.len() != shape.layers {
+        let (expected, got) = (shape.layers, settings.sizes.len());
+        return Err(CudaError::Length { what: "the sizes of layers", expected, got });
     }
-    match settings.dims.iter().flatten().flatten().find(|&&d| usize::from(d) >= heads.head_dim) {
+    let harmonics = settings.sizes.first().map_or(0, |sizes| sizes.harmonics);
+    if settings.sizes.iter().any(|sizes| sizes.harmonics != harmonics || sizes.heads != heads) {
+        let expected = "the same harmonics and the model's heads in all layers";
+        return Err(CudaError::Shape { what: "the sizes of layers", expected, got: harmonics });
+    }
+    let Dims::Given(dims) = &settings.dims else { return Ok(()) };
+    if dims.len() != shape.layers {
+        return Err(CudaError::Length { what: "the lists of dims", expected: shape.layers, got: dims.len() });
+    }
+    dims.iter().try_for_each(|dims| check_dims(dims, &settings.sizes[0]))
+}
+
+fn check_dims(dims: &[Vec<u16>; 2], sizes: &FourierSizes) -> Result<(), CudaError> {
+    let expected = sizes.heads.kv_heads * sizes.heads.head_dim;
+    if let Some(wrong) = dims.iter().find(|dims| dims.len() != expected) {
+        return Err(CudaError::Length { what: "a list of dims", expected, got: wrong.len() });
+    }
+    match dims.iter().flatten().find(|&&d| usize::from(d) >= sizes.heads.head_dim) {
         None => Ok(()),
         Some(&d) => Err(CudaError::Shape { what: "a dim", expected: "below D", got: d.into() }),
     }
 }
 
-impl Pasts for FourierPasts {
-    fn lengths(&self) -> &[usize] {
-        &self.lengths
+impl Middles for FourierMiddles {
+    fn asks_for_energy(&self) -> bool {
+        matches!(self.settings.dims, Dims::Chosen(_))
     }
 
-    fn prompt(&mut self, device: &Device, _: usize, sequence: usize, tokens: usize) -> Result<TokensView, CudaError> {
-        let least = self.settings.sink + self.settings.window;
-        if self.lengths[sequence] > 0 || tokens <= least {
-            let expected = "the sequence's first, longer than sink and window";
-            return Err(CudaError::Shape { what: "a prompt", expected, got: tokens });
-        }
-        if self.prompt.as_ref().is_none_or(|rows| rows.capacity() < tokens) {
-            self.prompt = None;
-            self.prompt = Some(Whole::new(device, self.settings.sizes.heads, tokens)?);
-        }
-        self.prompt.as_ref().expect("it was just made").view(tokens)
+    fn begins_with(&self, waiting: usize) -> usize {
+        waiting.min((self.settings.period)(waiting))
     }
 
-    fn seal(&mut self, device: &Device, layer: usize, sequence: usize, tokens: usize) -> Result<(), CudaError> {
-        let FourierSettings { sizes, sink, window, .. } = self.settings;
-        let Some(rows) = &self.prompt else {
-            return Err(CudaError::Shape { what: "a prompt", expected: "one that is being read", got: 0 });
+    fn begin(&mut self, device: &Device, beginning: Beginning<'_>) -> Result<(), CudaError> {
+        let Beginning { place, rows, first, count, energy } = beginning;
+        let sizes = self.settings.sizes[place.layer];
+        let period = self.period(device, place, count)?;
+        let dims = match &self.settings.dims {
+            Dims::Given(dims) => dims[place.layer].clone(),
+            Dims::Chosen(choice) => {
+                let run = (first, count);
+                choice.choose(&PromptRows::all(rows, sizes.heads, place.layer, run, energy)?, period)
+            }
         };
-        let (exact, count) = (rows.view(tokens)?, tokens - sink - window);
-        let mut middle = FourierMiddle::new(device, &sizes, count + ROOM)?;
-        for (to, dims) in middle.dims.iter_mut().zip(&self.settings.dims[layer]) {
+        check_dims(&dims, &sizes)?;
+        let mut middle = FourierMiddle::new(device, &sizes, count + ROOM.min(period - count))?;
+        for (to, dims) in middle.dims.iter_mut().zip(&dims) {
             to.write(dims)?;
         }
-        self.seal.seal(device, &mut middle, &self.tables, Leaving { tokens: exact, first: sink, count })?;
-        let whole = Whole::new(device, sizes.heads, self::rows(&self.settings))?;
-        let held = whole.view(sink + window)?;
-        self.moves.copy(device, (exact, 0), (held, 0), sink)?;
-        self.moves.copy(device, (exact, tokens - window), (held, sink), window)?;
-        self.layers[layer][sequence] = Some(Layer { middle, whole });
+        let (seal, tables) = (&self.kernels[self.kernels_of[place.layer]].seal, &self.tables[&period]);
+        let tokens = rows.view(first + count)?;
+        seal.seal(device, &mut middle, tables, Leaving { tokens, first, count })?;
+        self.middles[place.layer][place.sequence] = Some(middle);
         Ok(())
     }
 
-    fn read(&mut self, _: &Device, sequence: usize, tokens: usize) -> Result<(), CudaError> {
-        let FourierSettings { sink, window, .. } = self.settings;
-        self.lengths[sequence] = tokens;
-        let ages = (0..window / GROWTH).collect();
-        self.sequences[sequence] = Sequence { middle: tokens - sink - window, whole: sink + window, ages };
-        self.prompt = None;
-        (0..self.views.len()).try_for_each(|layer| self.tell(layer))
-    }
-
-    fn make_room(&mut self, device: &Device) -> Result<(), CudaError> {
-        let all = rows(&self.settings);
-        if let Some(empty) = self.lengths.iter().position(|&held| held == 0) {
-            return Err(CudaError::Shape { what: "a sequence", expected: "one with a prompt", got: empty });
-        }
-        let full: Vec<usize> = (0..self.sequences.len()).filter(|&i| self.sequences[i].whole == all).collect();
-        for &sequence in &full {
-            self.leave(device, sequence)?;
-        }
-        if !full.is_empty() {
-            (0..self.views.len()).try_for_each(|layer| self.tell(layer))?;
-        }
+    fn settle(&mut self, _: &Device) -> Result<(), CudaError> {
         Ok(())
     }
 
-    fn stepped(&mut self) {
-        self.lengths.iter_mut().for_each(|held| *held += 1);
-        self.sequences.iter_mut().for_each(|sequence| sequence.whole += 1);
+    fn clear(&mut self, Place { layer, sequence }: Place) {
+        self.middles[layer][sequence] = None;
     }
 
-    fn views(&self, layer: usize) -> &Buffer<TokensView> {
-        &self.views[layer]
+    fn room(&self, sequence: usize, held: usize) -> usize {
+        self.periods[sequence].saturating_sub(held)
+    }
+
+    fn join(&mut self, device: &Device, Joining { place, tokens, first, held }: Joining) -> Result<(), CudaError> {
+        let (sizes, period) = (self.settings.sizes[place.layer], self.periods[place.sequence]);
+        let Some(middle) = &mut self.middles[place.layer][place.sequence] else { return Ok(()) };
+        if middle.capacity < held + GROWTH {
+            let capacity = held + GROWTH + ROOM.max(held / 16);
+            middle.grow(device, &sizes, held, capacity.min(period))?;
+        }
+        let (seal, tables) = (&self.kernels[self.kernels_of[place.layer]].seal, &self.tables[&period]);
+        seal.grow(device, middle, tables, held, Leaving { tokens, first, count: GROWTH })
+    }
+
+    fn tell(&mut self, layer: usize, held: &[usize]) -> Result<(), CudaError> {
+        let mut views = Vec::new();
+        for (sequence, &held) in held.iter().enumerate() {
+            let own = self.middles[layer][sequence].as_ref().filter(|_| held > 0);
+            let tables = self.tables.get(&self.periods[sequence]).or_else(|| self.tables.values().next());
+            let tables = tables.ok_or_else(no_layers)?;
+            views.push(own.unwrap_or(&self.empty[layer]).view(tables, held)?);
+        }
+        self.views[layer].write(&views)
+    }
+
+    fn expect(&mut self, _: &Device, _: &[usize]) -> Result<(), CudaError> {
+        Ok(())
     }
 
     fn attend(
         &mut self,
         device: &Device,
         layer: usize,
-        queries: &Buffer<f32>,
+        (queries, whole): (&Buffer<f32>, &Buffer<TokensView>),
         out: &mut Buffer<f32>,
     ) -> Result<(), CudaError> {
-        let past = FourierPast { queries, middles: &self.middles[layer], whole: &self.views[layer] };
-        self.attention.attend(device, past, &mut self.work, out)
+        let Kernels { attention, work, .. } = &mut self.kernels[self.kernels_of[layer]];
+        attention.attend(device, FourierPast { queries, middles: &self.views[layer], whole }, work, out)
     }
 
     fn bytes(&self) -> usize {
-        let layer = |own: &Layer| self.settings.sizes.bytes(own.middle.capacity) + own.whole.bytes();
-        self.layers.iter().flatten().flatten().map(layer).sum()
+        let layers = self.middles.iter().zip(&self.settings.sizes);
+        layers.flat_map(|(layer, sizes)| layer.iter().flatten().map(|middle| sizes.bytes(middle.capacity))).sum()
     }
 }

@@ -1,5 +1,7 @@
 //! What a forward pass asks of the pasts of its sequences.
 
+use half::bf16;
+
 use crate::attention::TokensView;
 use crate::{Buffer, CudaError, Device};
 
@@ -8,7 +10,7 @@ use crate::{Buffer, CudaError, Device};
 /// A prompt goes layer by layer: [`Pasts::prompt`] gives the place of its rows, [`Pasts::seal`] makes of them what is
 /// kept, before the next layer; [`Pasts::read`] ends it. A step of all sequences is launched as a graph, which reads
 /// [`Pasts::views`] and whatever else [`Pasts::attend`] uses where it was when the graph was captured: what they hold
-/// may change between steps, their addresses may not.
+/// may change between steps, their addresses only with [`Pasts::epoch`].
 pub trait Pasts: Send {
     /// Tokens of each sequence.
     fn lengths(&self) -> &[usize];
@@ -25,6 +27,15 @@ pub trait Pasts: Send {
         sequence: usize,
         tokens: usize,
     ) -> Result<TokensView, CudaError>;
+
+    /// Queries of the next rows of a prompt's layer, `[n][H][D]`.
+    ///
+    /// # Errors
+    /// What the driver says.
+    fn observe(&mut self, device: &Device, queries: &Buffer<bf16>, rows: usize) -> Result<(), CudaError> {
+        let _ = (device, queries, rows);
+        Ok(())
+    }
 
     /// Keeps a layer's rows, which are all written.
     ///
@@ -61,6 +72,11 @@ pub trait Pasts: Send {
         queries: &Buffer<f32>,
         out: &mut Buffer<f32>,
     ) -> Result<(), CudaError>;
+
+    /// Changes when something that [`Pasts::attend`] uses has moved: a step that was captured before is of no use then.
+    fn epoch(&self) -> u64 {
+        0
+    }
 
     /// Bytes held for the past, without working memory.
     fn bytes(&self) -> usize;

@@ -63,7 +63,7 @@ impl Model {
         self.embed(&device.upload(tokens)?, count, &mut reading.residual)?;
         for layer in 0..shape.layers {
             let rows = pasts.prompt(device, layer, sequence, count)?;
-            reading.layer(layer, rows)?;
+            reading.layer(layer, rows, pasts)?;
             pasts.seal(device, layer, sequence, count)?;
             // The host would run far ahead otherwise, and could not be stopped.
             device.synchronize()?;
@@ -78,7 +78,7 @@ impl Model {
 }
 
 impl Reading<'_> {
-    fn layer(&mut self, layer: usize, rows: TokensView) -> Result<(), CudaError> {
+    fn layer(&mut self, layer: usize, rows: TokensView, pasts: &mut dyn Pasts) -> Result<(), CudaError> {
         let (model, device) = (self.model, self.model.device());
         for first in (0..self.count).step_by(self.scratch.rows) {
             let span = Span { first, count: self.scratch.rows.min(self.count - first) };
@@ -88,6 +88,7 @@ impl Reading<'_> {
             model.project(layer, &self.residual, span, &mut self.scratch)?;
             let projected = model.projected(layer, &self.scratch);
             model.append.prompt(device, projected, (rows, begin, span.count), &mut self.queries)?;
+            pasts.observe(device, &self.queries, span.count)?;
             model.prompt.attend(device, &self.queries, seen, span.count, &mut self.scratch.attended)?;
             model.finish(layer, &mut self.residual, span, &mut self.scratch)?;
         }

@@ -38,6 +38,26 @@ impl Whole {
         Ok(rows)
     }
 
+    /// Keys and values of `count` rows from `first` on, `[G][count][D]`, once everything before is done.
+    ///
+    /// # Errors
+    /// [`CudaError::Length`] if there are fewer.
+    pub fn read(&self, heads: Heads, first: usize, count: usize) -> Result<[Vec<bf16>; 2], CudaError> {
+        let (dim, capacity) = (heads.head_dim, self.capacity());
+        if first + count > capacity {
+            return Err(CudaError::Length { what: "the rows", expected: first + count, got: capacity });
+        }
+        let side = |rows: &Buffer<bf16>| -> Result<Vec<bf16>, CudaError> {
+            let mut all = Vec::with_capacity(heads.kv_heads * count * dim);
+            for head in 0..heads.kv_heads {
+                let from = (head * capacity + first) * dim;
+                all.extend(rows.read_range(from..from + count * dim)?);
+            }
+            Ok(all)
+        };
+        Ok([side(&self.keys)?, side(&self.values)?])
+    }
+
     /// Tokens there is room for.
     pub fn capacity(&self) -> usize {
         self.capacity as usize

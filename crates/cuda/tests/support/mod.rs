@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod coded;
+pub(crate) mod plain_fit;
 pub(crate) mod tiny;
 pub(crate) mod whole;
 

@@ -1,22 +1,32 @@
 //! Models on a GPU: an [`Engine`]'s model computed on a [`Device`], with the engine's tokenizer and settings.
 //!
-//! Weights are dequantised to `bf16` on the way there. The past is kept as every token in `bf16`; other caches are
-//! refused.
+//! Weights are dequantised to `bf16` on the way there. The past is kept as every token in `bf16`, or as `fourier` or
+//! `spectral`; other caches are refused ([`check`]).
 
+mod caches;
+mod fourier;
+mod host;
 mod session;
+mod spectral;
 mod upload;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourier_kv_cache::{CacheKind, Storage};
+pub use caches::{DeviceCacheError, check};
+use fourier_kv_cache::plan::{Plan, PlanError};
+use fourier_kv_cache::spectral::SpectralSettings;
+use fourier_kv_cache::{CacheContext, CacheKind};
 use fourier_kv_cuda::attention::Heads;
-use fourier_kv_cuda::model::{Batch, ExactPasts, Model, ModelShape, Weights};
+use fourier_kv_cuda::model::SpectralSettings as DeviceSpectralSettings;
+use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, SpectralPasts, Weights};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
+use fourier_kv_kernels::isa::Isa;
 use fourier_kv_model::config::ModelConfig;
 use fourier_kv_model::decoder;
 use fourier_kv_model::family::RopePairs;
+use host::Host;
 pub use session::DeviceSession;
 
 use crate::{Engine, EngineError};
@@ -46,16 +56,45 @@ impl DeviceModel {
         Ok(DeviceModel { model: Arc::new(Model::new(device, weights, blas)?) })
     }
 
-    /// Begins a sequence whose past is kept by a cache of this kind.
+    /// Begins a sequence of the engine's model whose past is kept by a cache of this kind.
     ///
     /// # Errors
-    /// [`EngineError::DeviceCache`] for a kind that is not there, [`EngineError::Cuda`].
-    pub fn session(&self, kind: &CacheKind) -> Result<DeviceSession, EngineError> {
-        if !matches!(kind, CacheKind::Exact(Storage::Bf16)) {
-            return Err(EngineError::DeviceCache { has: "exact:bf16", got: kind.to_string() });
+    /// [`EngineError::DeviceCache`] for a kind or a setting that is not there, [`EngineError::Plan`] for a plan of another
+    /// model or for nothing, [`EngineError::Cuda`].
+    pub fn session(
+        &self,
+        engine: &Engine,
+        kind: &CacheKind,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<DeviceSession, EngineError> {
+        check(kind)?;
+        if let Some(plan) = &plan {
+            plan.check_model(engine.model().fingerprint(), &engine.model().config().name)?;
         }
-        let pasts = ExactPasts::new(self.model.device(), self.model.shape(), 1)?;
-        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), Box::new(pasts))?, kind.to_string()))
+        let pasts = self.pasts(engine, kind, plan)?;
+        let kind = as_kept(kind, self.model.shape().heads).to_string();
+        Ok(DeviceSession::new(Batch::new(Arc::clone(&self.model), pasts)?, kind))
+    }
+
+    /// Pasts of one sequence.
+    fn pasts(&self, engine: &Engine, kind: &CacheKind, plan: Option<Arc<Plan>>) -> Result<Box<dyn Pasts>, EngineError> {
+        let (device, shape) = (self.model.device(), self.model.shape());
+        Ok(match kind {
+            _ if plan.is_some() && !kind.takes_plan() => {
+                return Err(PlanError::NoUse { kind: kind.name() }.into());
+            }
+            CacheKind::Fourier(settings) => {
+                let host = Arc::new(Host::new(engine)?);
+                let settings = fourier::settings(settings, shape.heads, plan.as_deref(), host)?;
+                Box::new(FourierPasts::new(device, shape, settings, 1)?)
+            }
+            CacheKind::Spectral(settings) => {
+                let host = Arc::new(Host::new(engine)?);
+                let settings = spectral::settings(settings, shape.heads, plan.as_deref(), host)?;
+                Box::new(SpectralPasts::new(device, shape, settings, 1)?)
+            }
+            _ => Box::new(ExactPasts::new(device, shape, 1)?),
+        })
     }
 
     /// What the GPU said of itself when it was opened.
@@ -66,6 +105,30 @@ impl DeviceModel {
     /// Bytes of the weights on the GPU.
     pub fn weight_bytes(&self) -> usize {
         self.model.weight_bytes()
+    }
+}
+
+/// What a spectral past on a GPU is like for a model without an engine, whose heads are `heads`; tables are made on `threads`
+/// threads.
+///
+/// # Errors
+/// [`EngineError::DeviceCache`] for settings that are not there, [`EngineError::Threads`].
+pub fn spectral_settings(
+    settings: &SpectralSettings,
+    heads: Heads,
+    context: CacheContext,
+    threads: usize,
+) -> Result<DeviceSpectralSettings, EngineError> {
+    check(&CacheKind::Spectral(settings.clone()))?;
+    let host = Arc::new(Host::of(context, Isa::detect(), threads)?);
+    Ok(spectral::settings(settings, heads, None, host)?)
+}
+
+/// A kind with the settings that the device follows.
+fn as_kept(kind: &CacheKind, heads: Heads) -> CacheKind {
+    match kind {
+        CacheKind::Spectral(settings) => CacheKind::Spectral(spectral::on_device(settings, heads)),
+        other => other.clone(),
     }
 }
 
