@@ -5,8 +5,8 @@
 //   spectral_scores  a key/value head: codes become coefficients in shared memory; scores of 32 dims a warp
 //                    (key_tile.cuh); of the scores of 128 tokens, relative to their largest, the weights, and of those
 //                    the cosine transform of each block. Tokens that are held whole are further pieces of the same work
-//   spectral_sums    directions of a tile of values: codes become coefficients; sums of them times transformed weights.
-//                    Values are never rebuilt
+//   spectral_sums    directions of a tile of values: codes become fragments of products with transformed weights
+//                    (values.cuh, sums.cuh). Values are never rebuilt
 //   spectral_finish  from sums of directions to dims, and all states merged
 // spectral_arrange puts codes into the order in which they are decoded (codes.cuh), when they are made.
 // Figures and what binds: docs/kernels.md.
@@ -16,6 +16,7 @@
 
 // Defined for each program: HEAD_DIM, a multiple of 32; GROUP; VALUE_HEADS, heads whose values are transformed together.
 #define SUPERBLOCK (BLOCK * LANES)
+#include "values.cuh"
 // Tokens whose weights are relative to the same score.
 #define HALF (SUPERBLOCK / 2)
 #define CHANNELS (VALUE_HEADS * HEAD_DIM)
@@ -31,10 +32,10 @@ struct Coded {
     u32 count;
     u32 first;
     u32 padding;
-    // Parts: heads, with places [KEY_TILES][16 harmonics][32 directions]; and VALUE_HEADS a tile of values, with places
-    // [HEAD_DIM directions][16 harmonics].
+    // Parts: heads, with places [KEY_TILES][16 harmonics][32 directions].
     Coding keys;
-    Coding values;
+    // Parts: VALUE_HEADS a tile of values.
+    ValueCoding values;
     // [G][KEY_TILES][32 directions][32 dims] in halves and [G][KEY_TILES][32 dims]: the way back, and means.
     const f16 *key_back;
     const float *key_means;
@@ -45,8 +46,11 @@ struct Coded {
 
 // The same for all sequences.
 struct Constants {
-    // [LEVEL_WORDS].
+    // [LEVEL_WORDS], of keys.
     const u32 *levels;
+    // [TABLE_ROWS], of values, and all levels of 1 bit and more as halves.
+    const u32 *rows;
+    const u16 *all_levels;
     // The orthonormal DCT-II as fragments, [32 lanes]: A of [16 tokens][16 harmonics], B of the same.
     const uint4 *inverse;
     const uint4 *forward;
@@ -62,7 +66,8 @@ struct Constants {
 
 // What is handed from launch to launch.
 struct Work {
-    // [B][H][superblocks][16 blocks][16 harmonics] in halves, two a word: weights, transformed.
+    // [B][H][superblocks][16 harmonics][8] in halves, two a word: weights, transformed. Word 2 p + h of a harmonic is of
+    // blocks 2 p and 2 p + 1 of half h.
     u32 *weights;
     // [B][H][superblocks][2]: of each half the largest score, in powers of two, and the sum of weights relative to it.
     float2 *halves;
@@ -81,22 +86,17 @@ struct Work {
 // Warps of a block of each launch, and how many blocks a multiprocessor has at a time.
 #define SCORE_WARPS 8
 #define SCORE_RESIDENT 2
-#define SUM_WARPS 8
-#define SUM_RESIDENT 3
 #define FINISH_WARPS 8
 // Warps with one tile of keys, which share out a superblock's blocks.
 #define SCORE_SHARES (SCORE_WARPS / 4)
 extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
-extern "C" __device__ u32 spectral_sums_threads = SUM_WARPS * 32;
 #define BETWEEN (LANES * KEY_TILES * 4)
 #define TURN_BYTES (BETWEEN * 16 + HEAD_DIM / 2 * 8)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
 #define COMMON_BYTES (LEVEL_BYTES + PART_BYTES + COEFFICIENT_BYTES)
 #define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
-#define SUM_BYTES COMMON_BYTES
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
-extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
 
 // Part `number` of `parts` of `count` pieces of work.
 __device__ __forceinline__ Piece share_of(u32 count, u32 parts, u32 number) {
@@ -148,15 +148,13 @@ __device__ __forceinline__ void write_weights(const float *scores, const uint4 *
         sum += p[i];
     }
     sum = warp_sum(sum);
-    const uint4 b = __ldg(forward + lane);
-    // Rows are blocks, of which there are eight.
-    const u32 a[4] = {pack_f16(p[0], p[1]), 0, pack_f16(p[2], p[3]), 0};
-#pragma unroll
-    for (int n = 0; n < 2; n++) {
-        float out[4] = {};
-        product_f16(out, a, n ? b.z : b.x, n ? b.w : b.y);
-        weights[lane / 4 * 8 + n * 4 + lane % 4] = pack_f16(out[0], out[1]);
-    }
+    const uint4 rows = __ldg(forward + lane);
+    // Rows are harmonics, columns the eight blocks.
+    const u32 a[4] = {rows.x, rows.z, rows.y, rows.w};
+    float out[4] = {};
+    product_f16(out, a, pack_f16(p[0], p[1]), pack_f16(p[2], p[3]));
+    weights[lane / 4 * 8 + lane % 4 * 2] = pack_f16(out[0], out[1]);
+    weights[(lane / 4 + 8) * 8 + lane % 4 * 2] = pack_f16(out[2], out[3]);
     if (lane == 0) *to = make_float2(top, sum);
 }
 
@@ -226,7 +224,7 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
             const u64 place = (u64(query_head + task % GROUP) * work.superblocks + superblock) * 2 + half;
             write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, constants.forward, scale, int(coded.count - from),
-                          work.weights + place * HALF / 2, work.halves + place);
+                          work.weights + place / 2 * WEIGHT_WORDS + half, work.halves + place);
         }
     }
 }
@@ -254,110 +252,6 @@ extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, SCORE_RESIDENT)
     }
 }
 
-// Times 16 directions, and blocks that a warp has.
-#define ROW_TILES (HEAD_DIM / 16)
-#define BLOCKS_OF_WARP (LANES / SUM_WARPS)
-
-// The weights of this warp's blocks and this lane's head as B fragments, relative to `top`; `from`: of the superblock's
-// first block, `half`: what they are relative to.
-__device__ __forceinline__ void load_weights(uint2 (&weights)[BLOCKS_OF_WARP], const u32 *from, const float2 *half,
-                                             float top) {
-    if (threadIdx.x % 32 / 4 >= TILE_HEADS) return;
-#pragma unroll
-    for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-        const u32 block = threadIdx.x / 32 + i * SUM_WARPS;
-        const float factor = rescale(half[block / (LANES / 2)].x, top);
-        const u32 both = pack_f16(factor, factor);
-        weights[i] = make_uint2(times_f16(from[block * 8], both), times_f16(from[block * 8 + 4], both));
-    }
-}
-
-// The largest score of this lane's head among superblocks.
-__device__ __forceinline__ float largest_of(const Work &work, u64 query_head, Piece own) {
-    const int lane = threadIdx.x % 32;
-    float top = MINUS_INFINITY;
-    if (lane / 4 < TILE_HEADS) {
-        const float2 *from = work.halves + (query_head + lane / 4) * work.superblocks * 2;
-        for (u32 i = 2 * own.first + lane % 4; i < 2 * own.end; i += 4) top = fmaxf(top, from[i].x);
-    }
-    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
-    return fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-}
-
-// Adds up what the warps have and writes it as [8 heads][HEAD_DIM directions].
-__device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_TILES][4], float *to) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int row = m * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
-            shared[(warp * 8 + head) * HEAD_DIM + row] = sums[m][i];
-        }
-    __syncthreads();
-    for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += SUM_WARPS * 32) {
-        float total = 0.0f;
-#pragma unroll
-        for (int w = 0; w < SUM_WARPS; w++) total += shared[w * 8 * HEAD_DIM + at];
-        to[at] = total;
-    }
-}
-
-// Blocks: (pieces, G, B).
-extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
-    spectral_sums(const Coded *sequences, Constants constants, Work work) {
-    extern __shared__ __align__(128) u8 shared[];
-    const Coded &coded = sequences[blockIdx.z];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, number = blockIdx.y;
-    const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
-    const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    Part part = load_part<SUM_WARPS>(coded.values, number, shared + LEVEL_BYTES);
-    if (own.first < own.end) stage<SUM_WARPS>(part, words);
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
-    const u32 levels = prepare<SUM_WARPS>(shared, constants.levels);
-    if (own.first < own.end) wait_first(part);
-    const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
-
-    float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
-    const u64 place = (query_head + min(lane / 4, TILE_HEADS - 1)) * work.superblocks + own.first;
-    const u32 *from = work.weights + place * LANES * 8 + lane % 4;
-    const float2 *half = work.halves + place * 2;
-    for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
-        decode<SUM_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
-        if (superblock == own.first) {
-            begin();
-            top = largest_of(work, query_head, own);
-        }
-        uint2 weights[BLOCKS_OF_WARP] = {};
-        load_weights(weights, from, half, top);
-        words += coded.stride;
-        from += LANES * 8;
-        half += 2;
-        __syncthreads();
-        if (superblock + 1 < own.end) stage<SUM_WARPS>(part, words);
-#pragma unroll
-        for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-            const u32 block = coefficients + (warp + i * SUM_WARPS) * BLOCK_BYTES;
-            // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
-            const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
-#pragma unroll
-            for (int m = 0; m < ROW_TILES; m++) {
-                u32 a[4];
-                load_matrices(a, block + (rows ^ m / 2 % 2 * 64) + m * 16 * BLOCK * 2);
-                product_f16(sums[m], a, weights[i].x, weights[i].y);
-            }
-        }
-        if (superblock + 1 < own.end) wait_stage(part);
-        __syncthreads();
-    }
-    if (own.first >= own.end) begin();
-    const u64 to = (u64(blockIdx.z) * gridDim.y + number) * gridDim.x + blockIdx.x;
-    write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + to * 8 * HEAD_DIM);
-    if (warp == 0 && lane % 4 == 0) work.largest[to * 8 + lane / 4] = top;
-}
-
 // Codes in the order of codes.cuh: to [superblocks][stride] from [superblocks][room][16], of which `sources` says for both
 // halves of each word the bit of a block's stream, or NO_BIT. Blocks: (superblocks); 256 threads.
 #define NO_BIT 0xffffffffu
@@ -376,4 +270,5 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     }
 }
 
+#include "sums.cuh"
 #include "finish.cuh"

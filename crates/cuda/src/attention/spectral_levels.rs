@@ -27,6 +27,37 @@ pub(super) fn words() -> Vec<u32> {
     table
 }
 
+/// Rows of the tables of values, `TABLE_ROWS` in kernels/values.cuh: 256 of pairs of levels of 3 bits; 256 of pairs of 2
+/// and of 1 bit and single levels; 128 of single levels of 6 bits. Each begins where `table` in spectral_rows.rs says.
+pub(super) fn rows() -> Vec<u32> {
+    let mut rows = vec![0; 640];
+    for (bits, first) in [(3, 0), (2, 256), (1, 256 + 64)] {
+        for (number, row) in rows[first..][..4 << (2 * bits)].iter_mut().enumerate() {
+            *row = level(bits, every_second(number)) | level(bits, every_second(number >> 1)) << 16;
+        }
+    }
+    for (bits, first) in [(3, 80), (4, 96), (5, 128), (2, 192), (1, 200), (6, 256)] {
+        for (number, row) in rows[256 + first..][..2 << bits].iter_mut().enumerate() {
+            *row = level(bits, number) * 0x1_0001;
+        }
+    }
+    rows
+}
+
+/// All levels, those of 1 bit first.
+pub(super) fn all() -> Vec<f16> {
+    (1..=MAX_BITS).flat_map(|bits| LEVELS[bits]).map(|&x| f16::from_f32(x)).collect()
+}
+
+/// Bits 0, 2, 4 and 6 of a number.
+fn every_second(number: usize) -> usize {
+    (0..4).map(|i| (number >> (2 * i) & 1) << i).sum()
+}
+
+fn level(bits: usize, number: usize) -> u32 {
+    code(LEVELS[bits][number])
+}
+
 fn code(x: f32) -> u32 {
     u32::from(f16::from_f32(x).to_bits())
 }

@@ -9,11 +9,11 @@ use super::spectral_tables::Coefficients;
 const PAIRS: usize = 32;
 /// No coefficient, `NO_PLACE` and `NO_BIT` in the source.
 const NO_PLACE: u32 = 0xffff;
-const NO_BIT: u32 = u32::MAX;
+pub(super) const NO_BIT: u32 = u32::MAX;
 /// Marks units whose pairs follow on one another, `FOLLOWING` in the source.
 const FOLLOWING: u32 = 256;
 /// Words of zeros before a stream's trellis bits, whose first state is 0.
-const LEAD: u32 = 2;
+pub(super) const LEAD: u32 = 2;
 /// Warp instructions that a unit takes, about, by its bits.
 const COSTS: [u32; 9] = [0, 100, 100, 130, 190, 200, 215, 240, 250];
 
@@ -117,7 +117,7 @@ impl Arrangement {
 }
 
 /// Where each coefficient's symbol begins in a block's stream.
-fn bit_positions(bits: &[u8], first: u32) -> Vec<u32> {
+pub(super) fn bit_positions(bits: &[u8], first: u32) -> Vec<u32> {
     let next = |position: &mut u32, &k: &u8| {
         let own = *position;
         *position += u32::from(k);
