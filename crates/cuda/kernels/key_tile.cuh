@@ -27,16 +27,18 @@ __device__ __forceinline__ float2 circle(double turns) {
 
 // A warp's tile: what is the same for all blocks, and the queries.
 struct KeyTile {
-    // B fragments [32 directions][32 dims], and means, of two dims a register, as C fragments.
+    // B fragments [32 directions][32 dims].
     u32 back[2][4][2];
-    u32 mean[4];
     // Cosines and sines of the turns inside a block of this lane's tokens and pairs, [half of the pairs][row].
     u32 cos[2][2];
     u32 sin[2][2];
+    // Means, turned likewise: of the first halves of pairs, and of the second ones.
+    u32 first_mean[2][2];
+    u32 second_mean[2][2];
 };
 
-// The way back and the means of tile `number`, [32 directions][32 dims] and [32 dims].
-__device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, const float *means) {
+// The way back of tile `number`, [32 directions][32 dims].
+__device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int n = 0; n < 4; n++) {
@@ -47,21 +49,31 @@ __device__ __forceinline__ void load_way_back(KeyTile &tile, const f16 *back, co
                 const f16 *at = back + (k * 16 + i * 8 + lane % 4 * 2) * 32 + n * 8 + lane / 4;
                 tile.back[k][n][i] = u32(at[0]) | u32(at[32]) << 16;
             }
-        tile.mean[n] = pack_f16(means[n * 8 + lane % 4 * 2], means[n * 8 + lane % 4 * 2 + 1]);
     }
 }
 
-// The turns of tile `number` inside a block, as `Constants` in spectral.cu has them.
-__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, u32 number) {
+// The turns of tile `number` inside a block, as `Constants` in spectral.cu has them, and its means [32 dims] turned.
+__device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, const float *means, u32 number) {
+    const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int half = 0; half < 2; half++)
+    for (int half = 0; half < 2; half++) {
+        const float2 first = *reinterpret_cast<const float2 *>(means + half * 8 + lane % 4 * 2);
+        const float2 second = *reinterpret_cast<const float2 *>(means + 16 + half * 8 + lane % 4 * 2);
+        const u32 x = pack_f16(first.x, first.y), z = pack_f16(second.x, second.y);
 #pragma unroll
         for (int row = 0; row < 2; row++) {
-            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + threadIdx.x % 32);
+            const uint2 both = __ldg(inside + ((number * 2 + half) * 2 + row) * 32 + lane);
             tile.cos[half][row] = both.x;
             tile.sin[half][row] = both.y;
+            tile.first_mean[half][row] = fused_f16(x, both.x, minus_f16(times_f16(z, both.y)));
+            tile.second_mean[half][row] = fused_f16(x, both.y, times_f16(z, both.x));
         }
+    }
 }
+
+// Columns that queries take in a product. Where four are enough, the other four are the same queries for another block.
+#define QUERY_COLUMNS (GROUP > 4 ? 8 : 4)
+#define BLOCKS_AT_ONCE (8 / QUERY_COLUMNS)
 
 // Queries as B fragments: first halves, second halves, and the first ones negated.
 struct Turned {
@@ -72,7 +84,7 @@ struct Turned {
 
 // The dims of tile `number` of queries [GROUP][HEAD_DIM], turned back to where the superblock begins: `now` [D / 2].
 __device__ __forceinline__ Turned turn_queries(const float *q, const float2 *now, u32 number) {
-    const int lane = threadIdx.x % 32, query = lane / 4;
+    const int lane = threadIdx.x % 32, query = lane / 4 % QUERY_COLUMNS;
     Turned out;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -99,9 +111,19 @@ __device__ __forceinline__ void load_block(u32 (&b)[2][4], u32 coefficients) {
     for (int n = 0; n < 2; n++) load_matrices_transposed(b[n], row + ((2 * n + lane / 16) ^ (lane % 16 / 2 % 4)) * 16);
 }
 
-// Adds the scores of a block's 16 tokens and up to 8 heads; `turn`: the turn up to this block.
+// Queries turned to blocks, first halves and second ones as B fragments; `turn`: up to the block of this lane's column.
+__device__ __forceinline__ void turn_to_block(u32 (&to)[2][2], const Turned &queries, uint4 turn) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const u32 cos = half ? turn.z : turn.x, sin = half ? turn.w : turn.y;
+        to[0][half] = fused_f16(queries.first[half], cos, times_f16(queries.second[half], sin));
+        to[1][half] = fused_f16(queries.second[half], cos, times_f16(queries.minus[half], sin));
+    }
+}
+
+// The products of a block's 16 tokens and eight columns of queries.
 __device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
-                                            const Turned &queries, uint4 turn, const u32 (&b)[2][4]) {
+                                            const u32 (&queries)[2][2], const u32 (&b)[2][4]) {
     u32 y[4][2];
 #pragma unroll
     for (int n = 0; n < 2; n++) {
@@ -112,22 +134,18 @@ __device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, 
     u32 k[4][2];
 #pragma unroll
     for (int n = 0; n < 4; n++) {
-        halves_product(k[n], left, tile.back[0][n][0], tile.back[0][n][1], tile.mean[n], tile.mean[n]);
+        halves_product(k[n], left, tile.back[0][n][0], tile.back[0][n][1], 0, 0);
         halves_product(k[n], right, tile.back[1][n][0], tile.back[1][n][1], k[n][0], k[n][1]);
     }
-    u32 first[4], second[4], q[2][2];
+    u32 first[4], second[4];
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        const u32 cos = half ? turn.z : turn.x, sin = half ? turn.w : turn.y;
-        q[0][half] = fused_f16(queries.first[half], cos, times_f16(queries.second[half], sin));
-        q[1][half] = fused_f16(queries.second[half], cos, times_f16(queries.minus[half], sin));
+    for (int half = 0; half < 2; half++)
 #pragma unroll
         for (int row = 0; row < 2; row++) {
-            const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], s = tile.sin[half][row];
-            first[2 * half + row] = fused_f16(x, c, minus_f16(times_f16(z, s)));
-            second[2 * half + row] = fused_f16(x, s, times_f16(z, c));
+            const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], sin = tile.sin[half][row];
+            first[2 * half + row] = fused_f16(x, c, fused_f16(minus_f16(z), sin, tile.first_mean[half][row]));
+            second[2 * half + row] = fused_f16(x, sin, fused_f16(z, c, tile.second_mean[half][row]));
         }
-    }
-    product_f16(s, first, q[0][0], q[0][1]);
-    product_f16(s, second, q[1][0], q[1][1]);
+    product_f16(s, first, queries[0][0], queries[0][1]);
+    product_f16(s, second, queries[1][0], queries[1][1]);
 }

@@ -127,7 +127,7 @@ __device__ __forceinline__ void wait_first(Part &part) {
 __device__ __forceinline__ void write_weights(const float *scores, const uint4 *forward, float scale, int left, u32 *weights,
                                               float2 *to) {
     const int lane = threadIdx.x % 32, first = lane / 4 * BLOCK + lane % 4 * 2;
-    float p[4], top = MINUS_INFINITY, sum = 0.0f;
+    float p[4], top = MINUS_INFINITY;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         float2 s = make_float2(0.0f, 0.0f);
@@ -142,12 +142,9 @@ __device__ __forceinline__ void write_weights(const float *scores, const uint4 *
         top = fmaxf(top, fmaxf(p[2 * i], p[2 * i + 1]));
     }
     top = warp_max(top);
+    const float least = top == MINUS_INFINITY ? 0.0f : top;
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        p[i] = rescale(p[i], top);
-        sum += p[i];
-    }
-    sum = warp_sum(sum);
+    for (int i = 0; i < 4; i++) p[i] = power_of_two(p[i] - least);
     const uint4 rows = __ldg(forward + lane);
     // Rows are harmonics, columns the eight blocks.
     const u32 a[4] = {rows.x, rows.z, rows.y, rows.w};
@@ -155,7 +152,26 @@ __device__ __forceinline__ void write_weights(const float *scores, const uint4 *
     product_f16(out, a, pack_f16(p[0], p[1]), pack_f16(p[2], p[3]));
     weights[lane / 4 * 8 + lane % 4 * 2] = pack_f16(out[0], out[1]);
     weights[(lane / 4 + 8) * 8 + lane % 4 * 2] = pack_f16(out[2], out[3]);
-    if (lane == 0) *to = make_float2(top, sum);
+    // The first harmonic of a block is a quarter of its sum.
+    float sum = out[0] + out[1];
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    if (lane == 0) *to = make_float2(top, 4.0f * sum);
+}
+
+// Writes scores of two heads from `column` on of 16 tokens of one of the blocks.
+__device__ __forceinline__ void write_scores(float *to, const float (&s)[BLOCKS_AT_ONCE][4], int column, int written) {
+    float own[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) own[i] = written > 0 ? s[BLOCKS_AT_ONCE - 1][i] : s[0][i];
+    if (column < GROUP) {
+        to[0] = own[0];
+        to[8] = own[2];
+    }
+    if (column + 1 < GROUP) {
+        to[SCORE_ROW] = own[1];
+        to[SCORE_ROW + 8] = own[3];
+    }
 }
 
 // The superblocks from `own.first` to `own.end` of a head.
@@ -178,13 +194,16 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4;
     const u32 there = head * KEY_TILES + number;
     KeyTile tile;
-    load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
-    load_turns(tile, constants.inside, number);
+    load_way_back(tile, coded.key_back + u64(there) * 32 * 32);
+    load_turns(tile, constants.inside, coded.key_means + there * 32, number);
     const uint4 cosines = __ldg(constants.inverse + lane);
     const u32 inverse[4] = {cosines.x, cosines.y, cosines.z, cosines.w};
-    const uint4 *turn = between + (first_block * KEY_TILES + number) * 4 + lane % 4;
+    // Of those blocks that are scored together, a lane turns queries for one, and writes the scores of one.
+    const int turned = first_block + lane / 4 / QUERY_COLUMNS * SCORE_SHARES;
+    const uint4 *turn = between + (turned * KEY_TILES + number) * 4 + lane % 4;
     const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
-    float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + first_block * BLOCK + lane / 4;
+    const int column = lane % 4 * 2 % QUERY_COLUMNS, written = lane % 4 * 2 / QUERY_COLUMNS;
+    float *to = partial + (number * GROUP + column) * SCORE_ROW + (first_block + written * SCORE_SHARES) * BLOCK + lane / 4;
     wait_first(part);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
@@ -195,23 +214,18 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
         if (superblock + 1 < own.end) stage<SCORE_WARPS>(part, words);
         if (warp % 4 < KEY_TILES) {
             const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
-            // The next block's coefficients are asked for before this one's scores are written.
-            u32 b[2][2][4];
-            load_block(b[0], at);
 #pragma unroll
-            for (int i = 0; i < LANES; i += SCORE_SHARES) {
-                const int j = i / SCORE_SHARES;
-                if (i + SCORE_SHARES < LANES) load_block(b[(j + 1) % 2], at + (i + SCORE_SHARES) * BLOCK_BYTES);
-                float s[4] = {};
-                score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], b[j % 2]);
-                if (lane % 4 * 2 < GROUP) {
-                    to[i * BLOCK] = s[0];
-                    to[i * BLOCK + 8] = s[2];
+            for (int i = 0; i < LANES; i += SCORE_SHARES * BLOCKS_AT_ONCE) {
+                float s[BLOCKS_AT_ONCE][4] = {};
+                u32 own_queries[2][2];
+                turn_to_block(own_queries, queries, turn[i * KEY_TILES * 4]);
+#pragma unroll
+                for (int n = 0; n < BLOCKS_AT_ONCE; n++) {
+                    u32 b[2][4];
+                    load_block(b, at + (i + n * SCORE_SHARES) * BLOCK_BYTES);
+                    score_block(s[n], tile, inverse, own_queries, b);
                 }
-                if (lane % 4 * 2 + 1 < GROUP) {
-                    to[i * BLOCK + SCORE_ROW] = s[1];
-                    to[i * BLOCK + SCORE_ROW + 8] = s[3];
-                }
+                write_scores(to + i * BLOCK, s, column, written);
             }
         }
         if (superblock + 1 < own.end) wait_stage(part);
@@ -220,7 +234,10 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
             const float2 point = now[threadIdx.x], step = __ldg(constants.steps + threadIdx.x);
             now[threadIdx.x] = make_float2(point.x * step.x - point.y * step.y, point.y * step.x + point.x * step.y);
         }
-        for (int task = warp; task < 2 * GROUP; task += SCORE_WARPS) {
+#pragma unroll
+        for (int i = 0; i < (2 * GROUP + SCORE_WARPS - 1) / SCORE_WARPS; i++) {
+            const int task = warp + i * SCORE_WARPS;
+            if (2 * GROUP % SCORE_WARPS != 0 && task >= 2 * GROUP) break;
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
             const u64 place = (u64(query_head + task % GROUP) * work.superblocks + superblock) * 2 + half;
             write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, constants.forward, scale, int(coded.count - from),

@@ -133,6 +133,7 @@ __device__ __forceinline__ void load_tables(u8 *shared, const ValueCoding &codin
         units[at] = __ldg(coding.units + part * UNIT_ENTRIES + at);
     const uint2 own = __ldg(coding.parts + part);
     uint4 *lanes = reinterpret_cast<uint4 *>(shared + LANES_AT);
+#pragma unroll 4
     for (u32 at = threadIdx.x; at < own.y * 32; at += SUM_THREADS) lanes[at] = __ldg(coding.lanes + own.x * 32 + at);
 }
 
@@ -169,12 +170,15 @@ __device__ __forceinline__ void sum_superblocks(float (&sums)[ROW_SHARES][4], u8
     if (first < own.end) next.load(work, query_head, first);
     __syncthreads();
     if (first < own.end) next.store(weights, tops);
+#if __CUDA_ARCH__ >= 900
+    barrier(1 + team, TEAM);
+#endif
     u32 buffer = 0, phase = 0;
     for (u32 superblock = first; superblock < own.end; superblock += teams) {
 #if __CUDA_ARCH__ < 900
         wait_copies<1>();
-#endif
         barrier(1 + team, TEAM);
+#endif
         const u32 after = superblock + teams;
         if (after < own.end) next.load(work, query_head, after);
 #if __CUDA_ARCH__ >= 900
@@ -183,6 +187,7 @@ __device__ __forceinline__ void sum_superblocks(float (&sums)[ROW_SHARES][4], u8
         add_superblock(sums, shared, codes + buffer * 4 * stretch.room,
                        weights + buffer * WEIGHT_BYTES + lane / 4 * WEIGHT_ROW, constants.all_levels);
         if (after < own.end) next.store(weights + (buffer ^ 1) * WEIGHT_BYTES, tops);
+        // Codes have been read, and the next weights are there.
         barrier(1 + team, TEAM);
         copy(after + teams, buffer);
         phase ^= buffer;

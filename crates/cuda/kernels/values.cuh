@@ -95,13 +95,16 @@ __device__ __forceinline__ Stretch load_stretch(const ValueCoding &coding, u32 p
 __device__ __forceinline__ void fill_tables(u8 *shared, const u32 *rows) {
 #if PRIVATE_TABLES
     u8 *tables = shared + TABLES_AT - shared_address(shared);
-    for (u32 at = threadIdx.x; at < TABLE_ROWS * 8; at += blockDim.x) {
+    // All are asked for before the first is there.
+#pragma unroll
+    for (u32 i = 0; i < TABLE_ROWS * 8 / (TEAMS * TEAM); i++) {
+        const u32 at = threadIdx.x + i * TEAMS * TEAM;
         const u32 row = at / 8, word = __ldg(rows + row);
         const u32 to = row / 512 * 65536 + row % 256 * 256 + row / 256 % 2 * 128 + at % 8 * 16;
         *reinterpret_cast<uint4 *>(tables + to) = make_uint4(word, word, word, word);
     }
 #else
-    for (u32 at = threadIdx.x; at < TABLE_ROWS; at += blockDim.x)
+    for (u32 at = threadIdx.x; at < TABLE_ROWS; at += TEAMS * TEAM)
         reinterpret_cast<u32 *>(shared + SHARED_TABLES_AT)[at] = __ldg(rows + at);
 #endif
 }
