@@ -75,6 +75,46 @@ __device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, c
 #define QUERY_COLUMNS (GROUP > 4 ? 8 : 4)
 #define BLOCKS_AT_ONCE (8 / QUERY_COLUMNS)
 
+// Queries turned back to where a superblock begins, in shared memory: [2 halves of pairs][GROUP][QUERY_ROW words].
+#define PAIRS_OF_HEAD (HEAD_DIM / 2)
+#define QUERY_ROW (HEAD_DIM / 4 + 4)
+#define QUERY_BYTES (2 * GROUP * QUERY_ROW * 4)
+
+// What a thread turns: a pair of some of the queries, `QUERIES_AT_ONCE` apart.
+template <int THREADS_HERE> struct Turning {
+    static constexpr int AT_ONCE = THREADS_HERE / PAIRS_OF_HEAD, COUNT = (GROUP + AT_ONCE - 1) / AT_ONCE;
+    float2 queries[COUNT];
+    float2 point;
+
+    // From queries [GROUP][HEAD_DIM], at a position where the pair has turned by `turns`.
+    __device__ __forceinline__ Turning(double turns) : queries(), point(circle(turns)) {}
+
+    __device__ __forceinline__ void load(const float *q) {
+        const int pair = threadIdx.x % PAIRS_OF_HEAD, first = threadIdx.x / PAIRS_OF_HEAD;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            const float *at = q + (first + i * AT_ONCE) * HEAD_DIM + pair;
+            if (first < AT_ONCE && first + i * AT_ONCE < GROUP) queries[i] = make_float2(at[0], at[HEAD_DIM / 2]);
+        }
+    }
+
+    __device__ __forceinline__ void store(f16 *to) const {
+        const int pair = threadIdx.x % PAIRS_OF_HEAD, first = threadIdx.x / PAIRS_OF_HEAD;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            f16 *at = to + (first + i * AT_ONCE) * QUERY_ROW * 2 + pair;
+            if (first < AT_ONCE && first + i * AT_ONCE < GROUP) {
+                at[0] = to_f16(queries[i].x * point.x + queries[i].y * point.y);
+                at[GROUP * QUERY_ROW * 2] = to_f16(queries[i].y * point.x - queries[i].x * point.y);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void advance(float2 step) {
+        point = make_float2(point.x * step.x - point.y * step.y, point.y * step.x + point.x * step.y);
+    }
+};
+
 // Queries as B fragments: first halves, second halves, and the first ones negated.
 struct Turned {
     u32 first[2];
@@ -82,21 +122,15 @@ struct Turned {
     u32 minus[2];
 };
 
-// The dims of tile `number` of queries [GROUP][HEAD_DIM], turned back to where the superblock begins: `now` [D / 2].
-__device__ __forceinline__ Turned turn_queries(const float *q, const float2 *now, u32 number) {
-    const int lane = threadIdx.x % 32, query = lane / 4 % QUERY_COLUMNS;
+// The dims of tile `number` of turned queries.
+__device__ __forceinline__ Turned load_queries(const u32 *queries, u32 number) {
+    const int lane = threadIdx.x % 32, query = min(lane / 4 % QUERY_COLUMNS, GROUP - 1);
+    const u32 *from = queries + query * QUERY_ROW + number * 8 + lane % 4;
     Turned out;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int pair = number * 16 + half * 8 + lane % 4 * 2;
-        float2 first = make_float2(0.0f, 0.0f), second = first;
-        if (query < GROUP) {
-            first = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + pair);
-            second = *reinterpret_cast<const float2 *>(q + query * HEAD_DIM + HEAD_DIM / 2 + pair);
-        }
-        const float2 a = now[pair], b = now[pair + 1];
-        out.first[half] = pack_f16(first.x * a.x + second.x * a.y, first.y * b.x + second.y * b.y);
-        out.second[half] = pack_f16(second.x * a.x - first.x * a.y, second.y * b.x - first.y * b.y);
+        out.first[half] = from[half * 4];
+        out.second[half] = from[GROUP * QUERY_ROW + half * 4];
         out.minus[half] = minus_f16(out.first[half]);
     }
     return out;

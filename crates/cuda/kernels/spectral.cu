@@ -91,7 +91,7 @@ struct Work {
 #define SCORE_SHARES (SCORE_WARPS / 4)
 extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
 #define BETWEEN (LANES * KEY_TILES * 4)
-#define TURN_BYTES (BETWEEN * 16 + HEAD_DIM / 2 * 8)
+#define TURN_BYTES (BETWEEN * 16 + QUERY_BYTES)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
 #define COMMON_BYTES (LEVEL_BYTES + PART_BYTES + COEFFICIENT_BYTES)
@@ -182,16 +182,16 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
     uint4 *between = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
-    float2 *now = reinterpret_cast<float2 *>(between + BETWEEN);
+    u32 *queries = reinterpret_cast<u32 *>(between + BETWEEN);
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
     Part part = load_part<SCORE_WARPS>(coded.keys, head, shared + LEVEL_BYTES);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
     stage<SCORE_WARPS>(part, words);
     for (u32 at = threadIdx.x; at < BETWEEN; at += SCORE_WARPS * 32) between[at] = __ldg(constants.between + at);
-    if (threadIdx.x < HEAD_DIM / 2)
-        now[threadIdx.x] = circle(constants.turns[threadIdx.x] * (coded.first + own.first * SUPERBLOCK));
+    const u32 pair = threadIdx.x % PAIRS_OF_HEAD;
+    Turning<SCORE_WARPS * 32> turning(constants.turns[pair] * (coded.first + own.first * SUPERBLOCK));
     const u32 levels = prepare<SCORE_WARPS>(shared, constants.levels);
-    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4;
+    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * BLOCKS_AT_ONCE;
     const u32 there = head * KEY_TILES + number;
     KeyTile tile;
     load_way_back(tile, coded.key_back + u64(there) * 32 * 32);
@@ -199,41 +199,46 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const uint4 cosines = __ldg(constants.inverse + lane);
     const u32 inverse[4] = {cosines.x, cosines.y, cosines.z, cosines.w};
     // Of those blocks that are scored together, a lane turns queries for one, and writes the scores of one.
-    const int turned = first_block + lane / 4 / QUERY_COLUMNS * SCORE_SHARES;
-    const uint4 *turn = between + (turned * KEY_TILES + number) * 4 + lane % 4;
+    const uint4 *turn = between + ((first_block + lane / 4 / QUERY_COLUMNS) * KEY_TILES + number) * 4 + lane % 4;
     const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
     const int column = lane % 4 * 2 % QUERY_COLUMNS, written = lane % 4 * 2 / QUERY_COLUMNS;
-    float *to = partial + (number * GROUP + column) * SCORE_ROW + (first_block + written * SCORE_SHARES) * BLOCK + lane / 4;
+    float *to = partial + (number * GROUP + column) * SCORE_ROW + (first_block + written) * BLOCK + lane / 4;
     wait_first(part);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
         decode<SCORE_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
-        if (superblock == own.first) begin();
+        if (superblock == own.first) {
+            begin();
+            turning.load(q + u64(query_head) * HEAD_DIM);
+            turning.store(reinterpret_cast<f16 *>(queries));
+        }
         __syncthreads();
         if (superblock + 1 < own.end) stage<SCORE_WARPS>(part, words);
         if (warp % 4 < KEY_TILES) {
-            const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
+            const Turned turned = load_queries(queries, number);
+            u32 b[2][2][4];
+            load_block(b[0], at);
 #pragma unroll
             for (int i = 0; i < LANES; i += SCORE_SHARES * BLOCKS_AT_ONCE) {
                 float s[BLOCKS_AT_ONCE][4] = {};
                 u32 own_queries[2][2];
-                turn_to_block(own_queries, queries, turn[i * KEY_TILES * 4]);
+                turn_to_block(own_queries, turned, turn[i * KEY_TILES * 4]);
 #pragma unroll
                 for (int n = 0; n < BLOCKS_AT_ONCE; n++) {
-                    u32 b[2][4];
-                    load_block(b, at + (i + n * SCORE_SHARES) * BLOCK_BYTES);
-                    score_block(s[n], tile, inverse, own_queries, b);
+                    // The next block's coefficients are asked for before this one's scores are written.
+                    const int own = (i / SCORE_SHARES + n) % 2;
+                    const int next = n + 1 < BLOCKS_AT_ONCE ? i + n + 1 : i + SCORE_SHARES * BLOCKS_AT_ONCE;
+                    if (next < LANES) load_block(b[1 - own], at + next * BLOCK_BYTES);
+                    score_block(s[n], tile, inverse, own_queries, b[own]);
                 }
                 write_scores(to + i * BLOCK, s, column, written);
             }
         }
         if (superblock + 1 < own.end) wait_stage(part);
         __syncthreads();
-        if (threadIdx.x < HEAD_DIM / 2) {
-            const float2 point = now[threadIdx.x], step = __ldg(constants.steps + threadIdx.x);
-            now[threadIdx.x] = make_float2(point.x * step.x - point.y * step.y, point.y * step.x + point.x * step.y);
-        }
+        turning.advance(__ldg(constants.steps + pair));
+        turning.store(reinterpret_cast<f16 *>(queries));
 #pragma unroll
         for (int i = 0; i < (2 * GROUP + SCORE_WARPS - 1) / SCORE_WARPS; i++) {
             const int task = warp + i * SCORE_WARPS;

@@ -72,10 +72,13 @@ __device__ __forceinline__ void find_tops(float *tops, const Work &work, u64 que
     }
 }
 
+// Whose rows a warp has: in each team another's, so that all schedulers have as much to do.
+__device__ __forceinline__ int warp_of_rows() { return (threadIdx.x / 32 + threadIdx.x / TEAM) % TEAM_WARPS; }
+
 // Adds a superblock's units of this warp's rows; `weights`: of this lane's head.
 __device__ __forceinline__ void add_superblock(float (&sums)[ROW_SHARES][4], u8 *shared, u32 codes, const u8 *weights,
                                                const u16 *levels) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % TEAM_WARPS;
+    const int lane = threadIdx.x % 32, warp = warp_of_rows();
     const u32 *units = reinterpret_cast<const u32 *>(shared + UNITS_AT);
     const uint4 *lanes = reinterpret_cast<const uint4 *>(shared + LANES_AT) + lane;
 #if PRIVATE_TABLES
@@ -108,7 +111,7 @@ __device__ __forceinline__ void add_superblock(float (&sums)[ROW_SHARES][4], u8 
 
 // Adds up what the teams have and writes it as [8 heads][HEAD_DIM rows]. All threads; a barrier before.
 __device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_SHARES][4], float *to) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % TEAM_WARPS, team = threadIdx.x / TEAM;
+    const int lane = threadIdx.x % 32, warp = warp_of_rows(), team = threadIdx.x / TEAM;
 #pragma unroll
     for (int share = 0; share < ROW_SHARES; share++)
 #pragma unroll
@@ -165,9 +168,9 @@ __device__ __forceinline__ void sum_superblocks(float (&sums)[ROW_SHARES][4], u8
     copy(first + teams, 1);
     load_tables(shared, coded.values, constants.rows, part);
     begin();
-    find_tops(tops, work, query_head, own);
     Weights next;
     if (first < own.end) next.load(work, query_head, first);
+    find_tops(tops, work, query_head, own);
     __syncthreads();
     if (first < own.end) next.store(weights, tops);
 #if __CUDA_ARCH__ >= 900

@@ -196,3 +196,99 @@ fn harmonics(directions: usize, bits: impl Fn(usize, usize) -> u8) -> Vec<usize>
     all.sort_by_key(|&f| std::cmp::Reverse((0..directions).map(|d| u32::from(bits(d, f))).sum::<u32>()));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD_DIM: usize = 64;
+    const PARTS: usize = 2;
+    const FIRST: (usize, usize) = (40, 96);
+
+    /// What the kernels read of a coefficient: its direction, harmonic and bits, and the sources of its trellis bits and of
+    /// its planes.
+    struct Read {
+        place: usize,
+        bits: u8,
+        trellis: [u32; 4],
+        planes: Vec<u32>,
+    }
+
+    /// Everything that lanes with sizes read in part `part`, as the kernels find it.
+    fn read(all: &Rows, part: usize) -> Vec<Read> {
+        let [planes, planes_end, first, end] = all.words[part];
+        let half = |word: u32| &all.sources[word as usize - FIRST.0];
+        let staged: Vec<u32> = (first & !3..end.next_multiple_of(4))
+            .chain(planes & !3..planes_end.next_multiple_of(4))
+            .flat_map(|word| if (word as usize) < FIRST.0 { [NO_BIT; 2] } else { *half(word) })
+            .collect();
+        let tiles = HEAD_DIM / ROWS;
+        let units = &all.units[part * (QUAD + QUAD * tiles)..][..QUAD + QUAD * tiles];
+        let mut found = Vec::new();
+        for (i, unit) in units[QUAD..].iter().enumerate().filter(|(_, unit)| **unit > 0) {
+            let lanes = &all.lanes[(all.parts[part][0] + (unit >> 8)) as usize * WARP..][..WARP];
+            for (at, lane) in lanes.iter().enumerate() {
+                let harmonic = units[i % QUAD].to_le_bytes()[at % 4];
+                for second in 0..2 {
+                    let own = lane.map(|word| word >> (16 * second) & 0xffff);
+                    if own[0] == 0 {
+                        continue;
+                    }
+                    let direction = all.directions[part][i / QUAD * ROWS + at / 4 + 8 * second];
+                    let bits = bits_of(own, (unit & 0xff) as u8);
+                    let trellis = (own[1] & !FLAG) as usize;
+                    let planes = (own[2] & !FLAG) as usize;
+                    found.push(Read {
+                        place: direction * BLOCK + usize::from(harmonic),
+                        bits,
+                        trellis: [0, 1, 2, 3].map(|earlier| staged[trellis - earlier]),
+                        planes: staged[planes..][..usize::from(bits) - 1].to_vec(),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// The bits that a lane's masks, fillings and tables stand for.
+    fn bits_of([_, trellis, planes, numbers]: [u32; 4], most: u8) -> u8 {
+        let flag = if trellis & FLAG > 0 { 1 } else { 0 } + if planes & FLAG > 0 { 2 } else { 0 };
+        let matching = (1..=most).filter(|&bits| table(bits, most) == (flag, numbers)).collect::<Vec<_>>();
+        assert_eq!(matching.len(), 1);
+        matching[0]
+    }
+
+    #[test]
+    fn every_coefficient_is_read_once_with_its_bits_and_those_of_the_trellis_before() {
+        for most in [3, 6, 8] {
+            let dense = HEAD_DIM * BLOCK;
+            let given = |i: usize| (i / dense, i % dense, (i * i / 7 % (most + 2)) as u8);
+            let kept: Vec<_> = (0..PARTS * dense).map(given).filter(|&(.., bits)| bits > 0 && bits <= most as u8).collect();
+            let bits: Vec<u8> = kept.iter().map(|&(.., bits)| bits).collect();
+            let sizes = vec![1.0; bits.len()];
+            let places: Vec<Place> = kept.iter().map(|&(part, at, _)| Place { part, at: at as u32 }).collect();
+            let side = Coefficients { bits: &bits, sizes: &sizes, places: &[], starts: &[] };
+            let all = Rows::new(&side, &places, (PARTS, HEAD_DIM), 1.0, FIRST);
+            let total: usize = bits.iter().map(|&k| usize::from(k)).sum();
+            let mut seen = vec![0; total];
+            let sources = all.sources.as_flattened().iter();
+            sources.filter(|&&bit| bit != NO_BIT).for_each(|&bit| seen[bit as usize - FIRST.1] += 1);
+            assert!(seen.iter().all(|&n| n == 1));
+            assert!(2 * all.sources.len() < total + total / 50, "{} words for {total} bits", all.sources.len());
+            let starts = bit_positions(&bits, FIRST.1 as u32);
+            let mut found = vec![false; bits.len()];
+            for part in 0..PARTS {
+                for read in read(&all, part) {
+                    let is = |place: &Place| place.part == part && place.at as usize == read.place;
+                    let number = places.iter().position(is).expect("a coefficient of its place");
+                    let earlier = |i: usize| number.checked_sub(i).map_or(NO_BIT, |i| starts[i]);
+                    let planes: Vec<u32> = (1..u32::from(read.bits)).map(|plane| starts[number] + plane).collect();
+                    assert_eq!((read.bits, read.trellis), (bits[number], [0, 1, 2, 3].map(earlier)));
+                    assert_eq!(read.planes, planes);
+                    assert!(!std::mem::replace(&mut found[number], true));
+                }
+            }
+            assert!(found.iter().all(|&f| f));
+        }
+    }
+}
