@@ -38,8 +38,8 @@ pub struct Back<'a> {
     pub value_means: &'a [f32],
 }
 
-/// Warps that decode keys: `SCORE_WARPS` in the source.
-const DECODERS: usize = 8;
+/// Warps that decode keys: `DECODERS` in the source.
+const DECODERS: usize = 12;
 
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
