@@ -155,31 +155,40 @@ __device__ __forceinline__ void turn_to_block(u32 (&to)[2][2], const Turned &que
     }
 }
 
-// The products of a block's 16 tokens and eight columns of queries.
-__device__ __forceinline__ void score_block(float (&s)[4], const KeyTile &tile, const u32 (&cosines)[4],
-                                            const u32 (&queries)[2][2], const u32 (&b)[2][4]) {
-    u32 y[4][2];
+// The products of 16 tokens of each of some blocks and eight columns of queries; one step of all before the next, since
+// each waits for the one before.
+__device__ __forceinline__ void score_blocks(float (&s)[BLOCKS_AT_ONCE][4], const KeyTile &tile, const u32 (&cosines)[4],
+                                             const u32 (&queries)[2][2], const u32 (&b)[BLOCKS_AT_ONCE][2][4]) {
+    u32 y[BLOCKS_AT_ONCE][2][4], k[BLOCKS_AT_ONCE][4][2], turned[BLOCKS_AT_ONCE][2][4];
 #pragma unroll
-    for (int n = 0; n < 2; n++) {
-        halves_product(y[2 * n], cosines, b[n][0], b[n][1], 0, 0);
-        halves_product(y[2 * n + 1], cosines, b[n][2], b[n][3], 0, 0);
-    }
-    const u32 left[4] = {y[0][0], y[0][1], y[1][0], y[1][1]}, right[4] = {y[2][0], y[2][1], y[3][0], y[3][1]};
-    u32 k[4][2];
+    for (int i = 0; i < BLOCKS_AT_ONCE; i++)
 #pragma unroll
-    for (int n = 0; n < 4; n++) {
-        halves_product(k[n], left, tile.back[0][n][0], tile.back[0][n][1], 0, 0);
-        halves_product(k[n], right, tile.back[1][n][0], tile.back[1][n][1], k[n][0], k[n][1]);
-    }
-    u32 first[4], second[4];
-#pragma unroll
-    for (int half = 0; half < 2; half++)
-#pragma unroll
-        for (int row = 0; row < 2; row++) {
-            const u32 x = k[half][row], z = k[half + 2][row], c = tile.cos[half][row], sin = tile.sin[half][row];
-            first[2 * half + row] = fused_f16(x, c, fused_f16(minus_f16(z), sin, tile.first_mean[half][row]));
-            second[2 * half + row] = fused_f16(x, sin, fused_f16(z, c, tile.second_mean[half][row]));
+        for (int n = 0; n < 4; n++) {
+            u32 to[2];
+            halves_product(to, cosines, b[i][n / 2][n % 2 * 2], b[i][n / 2][n % 2 * 2 + 1], 0, 0);
+            y[i][n / 2][n % 2 * 2] = to[0];
+            y[i][n / 2][n % 2 * 2 + 1] = to[1];
         }
-    product_f16(s, first, queries[0][0], queries[0][1]);
-    product_f16(s, second, queries[1][0], queries[1][1]);
+#pragma unroll
+    for (int i = 0; i < BLOCKS_AT_ONCE; i++)
+#pragma unroll
+        for (int n = 0; n < 4; n++) halves_product(k[i][n], y[i][0], tile.back[0][n][0], tile.back[0][n][1], 0, 0);
+#pragma unroll
+    for (int i = 0; i < BLOCKS_AT_ONCE; i++)
+#pragma unroll
+        for (int n = 0; n < 4; n++)
+            halves_product(k[i][n], y[i][1], tile.back[1][n][0], tile.back[1][n][1], k[i][n][0], k[i][n][1]);
+#pragma unroll
+    for (int i = 0; i < BLOCKS_AT_ONCE; i++)
+#pragma unroll
+        for (int at = 0; at < 4; at++) {
+            const int half = at / 2, row = at % 2;
+            const u32 x = k[i][half][row], z = k[i][half + 2][row], c = tile.cos[half][row], sin = tile.sin[half][row];
+            turned[i][0][at] = fused_f16(x, c, fused_f16(minus_f16(z), sin, tile.first_mean[half][row]));
+            turned[i][1][at] = fused_f16(x, sin, fused_f16(z, c, tile.second_mean[half][row]));
+        }
+#pragma unroll
+    for (int side = 0; side < 2; side++)
+#pragma unroll
+        for (int i = 0; i < BLOCKS_AT_ONCE; i++) product_f16(s[i], turned[i][side], queries[side][0], queries[side][1]);
 }

@@ -184,21 +184,14 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const Coded &coded
         if (warp % 4 < KEY_TILES) {
             const u32 *queries = reinterpret_cast<const u32 *>(shared + QUERIES_AT + buffer * QUERY_BYTES);
             const Turned turned = load_queries(queries, number);
-            u32 b[2][2][4];
-            load_block(b[0], at);
 #pragma unroll
             for (int i = 0; i < LANES; i += SCORE_SHARES * BLOCKS_AT_ONCE) {
                 float s[BLOCKS_AT_ONCE][4] = {};
-                u32 own_queries[2][2];
-                turn_to_block(own_queries, turned, turns[i * KEY_TILES * 4]);
+                u32 own_queries[2][2], b[BLOCKS_AT_ONCE][2][4];
 #pragma unroll
-                for (int n = 0; n < BLOCKS_AT_ONCE; n++) {
-                    // The next block's coefficients are asked for before this one's scores are written.
-                    const int own = (i / SCORE_SHARES + n) % 2;
-                    const int next = n + 1 < BLOCKS_AT_ONCE ? i + n + 1 : i + SCORE_SHARES * BLOCKS_AT_ONCE;
-                    if (next < LANES) load_block(b[1 - own], at + next * BLOCK_BYTES);
-                    score_block(s[n], tile, inverse, own_queries, b[own]);
-                }
+                for (int n = 0; n < BLOCKS_AT_ONCE; n++) load_block(b[n], at + (i + n) * BLOCK_BYTES);
+                turn_to_block(own_queries, turned, turns[i * KEY_TILES * 4]);
+                score_blocks(s, tile, inverse, own_queries, b);
                 write_scores(to + i * BLOCK, s, column, written);
             }
         }
