@@ -173,8 +173,8 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
 // Words of a part's codes that are kept in shared memory while they are decoded, the trellis bits first; at 2.1 bits a
 // coefficient all are. What does not fit is read from where it is.
 #define STAGED_WORDS (HEAD_DIM * 17)
-// The most units of a part.
-#define MOST_UNITS (HEAD_DIM / 4 + 16)
+// The most units of a part, those without pairs included.
+#define MOST_UNITS (HEAD_DIM / 4 + 16 + 2 * DECODERS)
 #define PART_BYTES (BUFFERS * STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
 
 // Defined before: FIRST_DECODER and DECODERS, the warps of a block that decode; BUFFERS, superblocks whose codes are kept.
@@ -223,7 +223,7 @@ __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *
     part.pair = make_uint2(0, 0);
     if (DECODER < part.units) {
         part.unit = __ldg(coding.units + units.x + DECODER);
-        part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, part.unit.w - 1));
+        part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, max(part.unit.w, 1u) - 1));
     }
     return part;
 }
@@ -325,7 +325,7 @@ __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 buffer,
     for (u32 i = own; i < part.units; i += DECODERS) {
         // The next unit, after the last one the first, while this one is decoded.
         const uint4 next = part.all_units[i + DECODERS < part.units ? i + DECODERS : own];
-        const uint2 next_pair = __ldg(part.pairs + next.z + min(lane, next.w - 1));
+        const uint2 next_pair = __ldg(part.pairs + next.z + min(lane, max(next.w, 1u) - 1));
         const uint4 unit = part.unit;
         if (lane < unit.w) {
             const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= part.planes_end;

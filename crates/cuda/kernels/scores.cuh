@@ -107,7 +107,8 @@ struct Decoding {
     __device__ __forceinline__ void weigh(u32 turn) const {
         const u32 superblock = own.first + turn;
         const float *partial = reinterpret_cast<const float *>(shared + PARTIAL_AT + turn % BUFFERS * PARTIAL_BYTES);
-        for (u32 task = DECODER; task < 2 * GROUP; task += DECODERS) {
+        // The last warps have less to decode.
+        for (u32 task = DECODERS - 1 - DECODER; task < 2 * GROUP; task += DECODERS) {
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
             const u64 place = (u64(query_head + task % GROUP) * work.superblocks + superblock) * 2 + half;
             write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, constants.forward, scale, int(coded.count - from),
