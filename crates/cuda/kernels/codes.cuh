@@ -173,15 +173,11 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
 // Words of a part's codes that are kept in shared memory while they are decoded, the trellis bits first; at 2.1 bits a
 // coefficient all are. What does not fit is read from where it is.
 #define STAGED_WORDS (HEAD_DIM * 17)
-// The most units of a part, those without pairs included.
-#define MOST_UNITS (HEAD_DIM / 4 + 16 + 2 * DECODERS)
-#define PART_BYTES (BUFFERS * STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
+// The most units of a part.
+#define MOST_UNITS (HEAD_DIM / 4 + 32)
+#define PART_BYTES (STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
 
-// Defined before: FIRST_DECODER and DECODERS, the warps of a block that decode; BUFFERS, superblocks whose codes are kept.
-#define DECODER (threadIdx.x / 32 - FIRST_DECODER)
-#define DECODING_THREADS (DECODERS * 32)
-
-// A part, and its codes.
+// A part, and its codes of the superblock at hand.
 struct Part {
     u32 units;
     // In words of a superblock: trellis bits and planes, from a multiple of 16 bytes to one.
@@ -189,10 +185,11 @@ struct Part {
     u32 trellis_end;
     u32 planes;
     u32 planes_end;
-    // In shared memory: codes of BUFFERS superblocks, units, and what says that copies have arrived.
+    // In shared memory: codes, units, and what says that copies have arrived.
     u32 *staged;
     const uint4 *all_units;
-    u32 arrivals;
+    u32 arrival;
+    u32 phase;
     const uint2 *pairs;
     const u32 *seconds;
     // This warp's next unit and its lane's pair.
@@ -200,7 +197,8 @@ struct Part {
     uint2 pair;
 };
 
-// By the warps that decode; a barrier must follow.
+// Of the DECODERS warps of a block together; a barrier must follow.
+template <int DECODERS>
 __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *shared) {
     const uint4 units = __ldg(coding.parts + 2 * number), words = __ldg(coding.parts + 2 * number + 1);
     Part part;
@@ -210,50 +208,60 @@ __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *
     part.planes = words.x & ~3u;
     part.planes_end = min((words.y + 3) & ~3u, part.planes + STAGED_WORDS - (part.trellis_end - part.trellis));
     part.staged = reinterpret_cast<u32 *>(shared);
-    uint4 *to = reinterpret_cast<uint4 *>(shared + BUFFERS * STAGED_WORDS * 4);
+    uint4 *to = reinterpret_cast<uint4 *>(shared + STAGED_WORDS * 4);
     part.all_units = to;
-    part.arrivals = shared_address(to + MOST_UNITS);
+    part.arrival = shared_address(to + MOST_UNITS);
+    part.phase = 0;
     part.pairs = coding.pairs;
     part.seconds = coding.seconds;
-    for (u32 at = threadIdx.x - FIRST_DECODER * 32; at < part.units; at += DECODING_THREADS)
-        to[at] = __ldg(coding.units + units.x + at);
-    if (threadIdx.x == FIRST_DECODER * 32)
-        for (u32 i = 0; i < BUFFERS; i++) begin_arrivals(part.arrivals + 8 * i);
+    for (u32 at = threadIdx.x; at < part.units; at += DECODERS * 32) to[at] = __ldg(coding.units + units.x + at);
+    if (threadIdx.x == 0) begin_arrivals(part.arrival);
     part.unit = make_uint4(0, 0, 0, 0);
     part.pair = make_uint2(0, 0);
-    if (DECODER < part.units) {
-        part.unit = __ldg(coding.units + units.x + DECODER);
+    const u32 own = threadIdx.x / 32;
+    if (own < part.units) {
+        part.unit = __ldg(coding.units + units.x + own);
         part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, max(part.unit.w, 1u) - 1));
     }
     return part;
 }
 
-// Begins to copy a superblock's codes; after a barrier, all threads that decode together.
-__device__ __forceinline__ void stage(const Part &part, const u32 *words, u32 buffer) {
+// Begins to copy a superblock's codes; after a barrier, the threads of the block together.
+template <int DECODERS>
+__device__ __forceinline__ void stage(const Part &part, const u32 *words) {
     const u32 trellis = part.trellis_end - part.trellis, planes = part.planes_end - part.planes;
-    const u32 to = shared_address(part.staged + buffer * STAGED_WORDS);
 #if __CUDA_ARCH__ >= 900
-    if (threadIdx.x == FIRST_DECODER * 32) {
-        const u32 arrival = part.arrivals + 8 * buffer;
-        expect_bytes(arrival, 4 * (trellis + planes));
-        copy_bulk(to, words + part.trellis, 4 * trellis, arrival);
-        if (planes > 0) copy_bulk(to + 4 * trellis, words + part.planes, 4 * planes, arrival);
+    if (threadIdx.x == 0) {
+        expect_bytes(part.arrival, 4 * (trellis + planes));
+        copy_bulk(shared_address(part.staged), words + part.trellis, 4 * trellis, part.arrival);
+        if (planes > 0) copy_bulk(shared_address(part.staged + trellis), words + part.planes, 4 * planes, part.arrival);
     }
 #else
-    for (u32 at = (threadIdx.x - FIRST_DECODER * 32) * 4; at < trellis + planes; at += DECODING_THREADS * 4) {
+    for (u32 at = threadIdx.x * 4; at < trellis + planes; at += DECODERS * 32 * 4) {
         const u32 from = at < trellis ? part.trellis + at : part.planes + at - trellis;
-        copy_16(to + at * 4, words + from, true);
+        copy_16(shared_address(part.staged + at), words + from, true);
     }
     end_copies();
 #endif
 }
 
-// Waits until the codes of superblock `turn` of those that a block has are there; before sm_90 a barrier must follow.
-__device__ __forceinline__ void wait_stage(const Part &part, u32 turn) {
+// Waits until a superblock's codes are there; before sm_90 a barrier must follow.
+__device__ __forceinline__ void wait_stage(Part &part) {
 #if __CUDA_ARCH__ >= 900
-    wait_arrival(part.arrivals + turn % BUFFERS * 8, turn / BUFFERS % 2);
+    wait_arrival(part.arrival, part.phase);
+    part.phase ^= 1;
 #else
     wait_copies<0>();
+#endif
+}
+
+// Fetches a superblock's codes into the second cache.
+__device__ __forceinline__ void prefetch(const Part &part, const u32 *words) {
+#if __CUDA_ARCH__ >= 900
+    if (threadIdx.x == 0) {
+        prefetch_bulk(words + part.trellis, 4 * (part.trellis_end - part.trellis));
+        if (part.planes < part.planes_end) prefetch_bulk(words + part.planes, 4 * (part.planes_end - part.planes));
+    }
 #endif
 }
 
@@ -300,8 +308,8 @@ __device__ __forceinline__ void decode_unit(u64 planes, u32 stride, uint2 subset
 }
 
 template <bool BOTH, int STRIDE>
-__device__ __forceinline__ void decode_any(const Part &part, const u32 *staged, u64 planes, u32 second, u32 levels, u32 to) {
-    const uint2 low = subsets<BOTH>(staged, part.pair.y, second), pair = part.pair;
+__device__ __forceinline__ void decode_any(const Part &part, u64 planes, u32 second, u32 levels, u32 to) {
+    const uint2 low = subsets<BOTH>(part.staged, part.pair.y, second), pair = part.pair;
     const u32 count = part.unit.w;
     switch (part.unit.x % FOLLOWING) {
     case 1: return decode_unit<1, BOTH, STRIDE>(planes, count, low, pair, second, levels, to);
@@ -316,12 +324,11 @@ __device__ __forceinline__ void decode_any(const Part &part, const u32 *staged, 
 }
 
 // Writes the coefficients of a part to their places in 16 blocks, `STRIDE` bytes apart, in shared memory from `to` on;
-// those without bits are left alone. `words`: the superblock's, which are staged in `buffer`.
-template <int STRIDE>
-__device__ __forceinline__ void decode(Part &part, const u32 *words, u32 buffer, u32 levels, u32 to) {
-    const u32 lane = threadIdx.x % 32, own = DECODER;
-    const u32 *codes = part.staged + buffer * STAGED_WORDS;
-    const u32 staged = shared_address(codes) + (part.trellis_end - part.trellis - part.planes) * 4;
+// those without bits are left alone. `words`: the superblock's, which are staged.
+template <int DECODERS, int STRIDE>
+__device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels, u32 to) {
+    const u32 lane = threadIdx.x % 32, own = threadIdx.x / 32;
+    const u32 staged = shared_address(part.staged) + (part.trellis_end - part.trellis - part.planes) * 4;
     for (u32 i = own; i < part.units; i += DECODERS) {
         // The next unit, after the last one the first, while this one is decoded.
         const uint4 next = part.all_units[i + DECODERS < part.units ? i + DECODERS : own];
@@ -333,9 +340,9 @@ __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 buffer,
             const u32 at = (unit.y + lane) * 4;
             const u64 planes = here ? staged + at : u64(words) + at;
             if (unit.x >= FOLLOWING)
-                decode_any<true, STRIDE>(part, codes, planes, 0, levels, to);
+                decode_any<true, STRIDE>(part, planes, 0, levels, to);
             else
-                decode_any<false, STRIDE>(part, codes, planes, __ldg(part.seconds + unit.z + lane), levels, to);
+                decode_any<false, STRIDE>(part, planes, __ldg(part.seconds + unit.z + lane), levels, to);
         }
         part.unit = next;
         part.pair = next_pair;

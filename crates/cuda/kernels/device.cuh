@@ -174,11 +174,6 @@ __device__ __forceinline__ void barrier(int number, int threads) {
     asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
 }
 
-// Says that this thread has come to a barrier for which others wait.
-__device__ __forceinline__ void arrive(int number, int threads) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(number), "r"(threads) : "memory");
-}
-
 // What changes a state from maximum `from` to the larger `to`; both in powers of two. Nothing seen: zero.
 __device__ __forceinline__ float rescale(float from, float to) {
     return from == MINUS_INFINITY ? 0.0f : power_of_two(from - to);

@@ -4,7 +4,7 @@
 // and products with the queries, turned back to the block's first position. Four products of matrices whose results are
 // halves in the very registers that the next one reads, so nothing is converted or exchanged between them.
 #pragma once
-#include "codes.cuh"
+#include "device.cuh"
 
 // Defined for each program: HEAD_DIM, a multiple of 32; GROUP.
 #define BLOCK 16
@@ -80,9 +80,9 @@ __device__ __forceinline__ void load_turns(KeyTile &tile, const uint2 *inside, c
 #define QUERY_ROW (HEAD_DIM / 4 + 4)
 #define QUERY_BYTES (2 * GROUP * QUERY_ROW * 4)
 
-// What a thread of those that decode turns: a pair of some of the queries, AT_ONCE apart.
-struct Turning {
-    static constexpr int AT_ONCE = DECODING_THREADS / PAIRS_OF_HEAD, COUNT = (GROUP + AT_ONCE - 1) / AT_ONCE;
+// What a thread turns: a pair of some of the queries, `QUERIES_AT_ONCE` apart.
+template <int THREADS_HERE> struct Turning {
+    static constexpr int AT_ONCE = THREADS_HERE / PAIRS_OF_HEAD, COUNT = (GROUP + AT_ONCE - 1) / AT_ONCE;
     float2 queries[COUNT];
     float2 point;
 
@@ -90,7 +90,7 @@ struct Turning {
     __device__ __forceinline__ Turning(double turns) : queries(), point(circle(turns)) {}
 
     __device__ __forceinline__ void load(const float *q) {
-        const int pair = (threadIdx.x - FIRST_DECODER * 32) % PAIRS_OF_HEAD, first = (threadIdx.x - FIRST_DECODER * 32) / PAIRS_OF_HEAD;
+        const int pair = threadIdx.x % PAIRS_OF_HEAD, first = threadIdx.x / PAIRS_OF_HEAD;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             const float *at = q + (first + i * AT_ONCE) * HEAD_DIM + pair;
@@ -99,7 +99,7 @@ struct Turning {
     }
 
     __device__ __forceinline__ void store(f16 *to) const {
-        const int pair = (threadIdx.x - FIRST_DECODER * 32) % PAIRS_OF_HEAD, first = (threadIdx.x - FIRST_DECODER * 32) / PAIRS_OF_HEAD;
+        const int pair = threadIdx.x % PAIRS_OF_HEAD, first = threadIdx.x / PAIRS_OF_HEAD;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             f16 *at = to + (first + i * AT_ONCE) * QUERY_ROW * 2 + pair;

@@ -17,13 +17,7 @@
 #define ROW_BYTES (HEAD_DIM * 2 + 16)
 #define STAGE_BYTES (2 * STEP * ROW_BYTES)
 // Three stages where two blocks of them fit a multiprocessor.
-#ifndef STAGES
 #define STAGES (2 * (WARPS * 3 * STAGE_BYTES + 1024) <= MOST_SHARED + 1024 ? 3 : 2)
-#endif
-// What waits for all warps; a program in which others do something else meanwhile has a barrier of its own.
-#ifndef TOKENS_BARRIER
-#define TOKENS_BARRIER() __syncthreads()
-#endif
 #define TOKENS_SHARED_BYTES (WARPS * STAGES * STAGE_BYTES)
 #define MTILES (HEAD_DIM / 16)
 
@@ -162,7 +156,7 @@ __device__ __forceinline__ void write_state(const WarpState &state, float *share
             const int dim = m * 16 + lane / 4 + (i / 2) * 8, head = (lane % 4) * 2 + i % 2;
             outs[(warp * 8 + head) * HEAD_DIM + dim] = state.out[m][i];
         }
-    TOKENS_BARRIER();
+    __syncthreads();
     for (int at = threadIdx.x; at < GROUP * HEAD_DIM; at += WARPS * 32) {
         const int head = at / HEAD_DIM, dim = at % HEAD_DIM;
         float top = MINUS_INFINITY, total = 0.0f, out = 0.0f;
@@ -208,7 +202,7 @@ __device__ __forceinline__ void attend_tokens(u8 *shared, const float *q, float 
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
     wait_copies<0>();
-    TOKENS_BARRIER();
+    __syncthreads();
     write_state(state, reinterpret_cast<float *>(shared), to, query_head * pieces + number, pieces);
 }
 

@@ -3,14 +3,13 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 11] = [
+pub(crate) const HEADERS: [(&str, &str); 10] = [
     ("codes.cuh", include_str!("../kernels/codes.cuh")),
     ("device.cuh", include_str!("../kernels/device.cuh")),
     ("finish.cuh", include_str!("../kernels/finish.cuh")),
     ("key_tile.cuh", include_str!("../kernels/key_tile.cuh")),
     ("middle.cuh", include_str!("../kernels/middle.cuh")),
     ("piece.cuh", include_str!("../kernels/piece.cuh")),
-    ("scores.cuh", include_str!("../kernels/scores.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),
     ("sums.cuh", include_str!("../kernels/sums.cuh")),
     ("tokens.cuh", include_str!("../kernels/tokens.cuh")),

@@ -27,6 +27,8 @@ const COLUMNS: usize = 8;
 const FINISH_DIMS: usize = 32;
 /// Its threads.
 const FINISH_THREADS: usize = 256;
+/// Blocks of scores that a multiprocessor has at a time, and of sums.
+const RESIDENT: [usize; 2] = [2, 1];
 /// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
 const MOST_PIECES: usize = 1024;
 
@@ -114,8 +116,8 @@ pub struct SpectralAttention {
 pub struct SpectralWork {
     batch: usize,
     superblocks: usize,
-    /// Blocks that share out the superblocks of a head.
-    pieces: usize,
+    /// Blocks of scores and of sums that share out the superblocks of a head.
+    pieces: [usize; 2],
     whole_pieces: usize,
     weights: Buffer<u32>,
     halves: Buffer<f32>,
@@ -194,10 +196,12 @@ impl SpectralAttention {
         let rows = batch * heads.heads;
         let superblocks = tokens.div_ceil(SUPERBLOCK).max(1);
         let whole_pieces = whole.div_ceil(128).clamp(1, 16);
-        // A multiprocessor has one block at a time.
-        let most = device.info().multiprocessors / (batch * heads.kv_heads).max(1);
-        let pieces = even(superblocks, most.clamp(1, MOST_PIECES));
-        let places = batch * heads.kv_heads * pieces * COLUMNS;
+        let most = |blocks: usize| {
+            let most = blocks * device.info().multiprocessors / (batch * heads.kv_heads).max(1);
+            most.clamp(1, MOST_PIECES)
+        };
+        let pieces = [even(superblocks + whole_pieces, most(RESIDENT[0])), even(superblocks, most(RESIDENT[1]))];
+        let places = batch * heads.kv_heads * pieces[1] * COLUMNS;
         Ok(SpectralWork {
             batch,
             superblocks,
@@ -242,7 +246,7 @@ impl SpectralAttention {
             between: self.between.address(),
             steps: self.steps.address(),
         };
-        let pieces = narrow("pieces", work.pieces)?;
+        let (score_pieces, pieces) = (narrow("pieces", work.pieces[0])?, narrow("pieces", work.pieces[1])?);
         let whole_pieces = narrow("pieces", work.whole_pieces)?;
         let (g, b, h) = (narrow("heads", kv_heads)?, narrow("the batch", work.batch)?, narrow("heads", heads)?);
         let parts = narrow("parts of a head", head_dim / FINISH_DIMS)?;
@@ -250,7 +254,7 @@ impl SpectralAttention {
         unsafe {
             let args =
                 &mut [arg(&q), arg(&coded), arg(&whole), arg(&constants), arg(&view), arg(&whole_pieces), arg(&scale)];
-            self.scores.launch(device, (pieces, g, b), args)?;
+            self.scores.launch(device, (score_pieces, g, b), args)?;
             self.sums.launch(device, (pieces, g, b), &mut [arg(&coded), arg(&constants), arg(&view)])?;
             let args = &mut [arg(&coded), arg(&view), arg(&pieces), arg(&whole_pieces), arg(&out)];
             self.finish.launch(device, (h, parts, b), args)

@@ -38,8 +38,8 @@ pub struct Back<'a> {
     pub value_means: &'a [f32],
 }
 
-/// Warps that decode keys: `DECODERS` in the source.
-const DECODERS: usize = 12;
+/// Warps that decode keys: `SCORE_WARPS` in the source.
+const DECODERS: usize = 8;
 
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl SpectralTables {
         check(&values, dense * sizes.value_heads)?;
         let words = [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words);
         let places = parts_and_places(&keys, 1, dense, placed_key);
-        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), (DECODERS, 2 * sizes.heads.group()));
+        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), (DECODERS, 0));
         let places = parts_and_places(&values, sizes.value_heads, dense, |place| place);
         let after = (keys.sources.len(), words[0] * u32::BITS as usize);
         if !places.is_sorted_by_key(|place| place.part) {
