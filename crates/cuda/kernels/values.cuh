@@ -164,10 +164,6 @@ struct Symbols {
     __device__ __forceinline__ u32 numbers(u32 raw) const { return (raw & mask) | filling; }
 };
 
-#define NIBBLES 0x0f0f0f0fu
-#define PAIRS 0x33333333u
-#define SINGLES 0x55555555u
-
 // The weights of blocks 2p, 2p + 1 and of 2p + 8, 2p + 9.
 __device__ __forceinline__ uint2 weights_of(const uint4 (&weights)[2], int p) {
     return p % 2 ? make_uint2(weights[p / 2].z, weights[p / 2].w) : make_uint2(weights[p / 2].x, weights[p / 2].y);
@@ -202,16 +198,6 @@ __device__ __forceinline__ void add_pairs(float (&sums)[4], const Symbols &symbo
         const uint2 b = weights_of(weights, p);
         product_f16(sums, a, b.x, b.y);
     }
-}
-
-// Of four planes nibbles: number i has symbols i, i + 4 and so on.
-__device__ __forceinline__ void gather(u32 (&to)[4], u32 a, u32 b, u32 c, u32 d) {
-    const u32 low = choose(SINGLES, a, b << 1), low_odd = choose(SINGLES, a >> 1, b);
-    const u32 high = choose(SINGLES, c, d << 1), high_odd = choose(SINGLES, c >> 1, d);
-    to[0] = choose(PAIRS, low, high << 2);
-    to[1] = choose(PAIRS, low_odd, high_odd << 2);
-    to[2] = choose(PAIRS, low >> 2, high);
-    to[3] = choose(PAIRS, low_odd >> 2, high_odd);
 }
 
 // Numbers of four bits and more, a byte each: of blocks x and x + 8, x from 0 to 7.

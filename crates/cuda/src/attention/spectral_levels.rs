@@ -4,12 +4,13 @@ use fourier_kv_spectral::trellis::{LEVELS, MAX_BITS};
 use half::f16;
 
 /// Words of the table, `LEVEL_WORDS` in the source.
-const WORDS: usize = 320;
+const WORDS: usize = 368;
 /// Where the levels of 1 bit and more begin, `LEVELS_OF` in the source.
-const FIRST: [usize; MAX_BITS] = [0, 4, 8, 16, 32, 64, 128, 192];
+const FIRST: [usize; MAX_BITS] = [0, 4, 8, 16, 48, 112, 176, 240];
 
 /// The table: of one bit two numbers, whose sums with signs the levels are; of two bits the upper and the lower bytes of
-/// the levels; of three bits those of the positive levels; of more the positive levels, a word each up to 6 bits.
+/// the levels; of three bits those of the positive levels; of four and five bits the levels, each twice in a word; of more
+/// the positive levels, of six bits a word each.
 pub(super) fn words() -> Vec<u32> {
     let mut table = vec![0u32; WORDS];
     for bits in 1..=MAX_BITS {
@@ -19,7 +20,8 @@ pub(super) fn words() -> Vec<u32> {
             1 => vec![twice((positive[1] + positive[0]) / 2.0), twice((positive[1] - positive[0]) / 2.0)],
             2 => bytes(levels),
             3 => bytes(positive),
-            4..=6 => positive.iter().map(|&x| code(x)).collect(),
+            4..=5 => levels.iter().map(|&x| twice(x)).collect(),
+            6 => positive.iter().map(|&x| code(x)).collect(),
             _ => positive.chunks(2).map(|x| code(x[0]) | code(x[1]) << 16).collect(),
         };
         table[FIRST[bits - 1]..][..own.len()].copy_from_slice(&own);
@@ -95,7 +97,8 @@ mod tests {
             1 => sign * half(own[0]) + if number % 2 == 1 { half(own[1]) } else { -half(own[1]) },
             2 => wide(number),
             3 => sign * wide(magnitude),
-            4..=6 => sign * half(own[magnitude]),
+            4..=5 => half(own[number]),
+            6 => sign * half(own[magnitude]),
             _ => sign * half(own[magnitude / 2] >> (16 * (magnitude % 2))),
         }
     }
