@@ -35,7 +35,7 @@ __device__ __forceinline__ float2 merge_halves(const float2 *from, u32 count) {
 
 // out [B][H][D]. Blocks: (H, D / 32, B); THREADS threads; at most MOST_PIECES pieces, and 32 of whole tokens.
 #define MOST_PIECES 1024
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
     spectral_finish(const Coded *sequences, Work work, u32 pieces, u32 whole_pieces, float *out) {
     __shared__ float rows[CHANNELS], factors[MOST_PIECES], partial[FINISH_WARPS][FINISH_DIMS];
     const Coded &coded = sequences[blockIdx.z];
@@ -44,10 +44,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     const u32 kv_heads = gridDim.x / GROUP, part = head / VALUE_HEADS * VALUE_HEADS;
     const u64 row = u64(blockIdx.z) * gridDim.x + blockIdx.x, place = (u64(blockIdx.z) * kv_heads + part) * pieces;
     const float *back = coded.value_back + u64(head) * CHANNELS * HEAD_DIM + dim;
-    // This warp's rows of the way back.
-    float back_rows[CHANNELS / FINISH_WARPS];
-#pragma unroll
-    for (int i = 0; i < CHANNELS / FINISH_WARPS; i++) back_rows[i] = __ldg(back + (warp + i * FINISH_WARPS) * HEAD_DIM);
+    if (lane == 0)
+        for (int r = warp; r < CHANNELS; r += FINISH_WARPS) prefetch_line(back + r * HEAD_DIM);
     const float mean = coded.value_means[head * HEAD_DIM + dim];
     const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK;
     begin();
@@ -86,8 +84,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         rows[r] = total;
     }
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < CHANNELS / FINISH_WARPS; i++) value += rows[warp + i * FINISH_WARPS] * back_rows[i];
+#pragma unroll 16
+    for (int r = warp; r < CHANNELS; r += FINISH_WARPS) value += rows[r] * back[r * HEAD_DIM];
     partial[warp][lane] = value;
     const float total = warp_sum(factor * sum) + coded_factor * own.y;
     __syncthreads();

@@ -91,11 +91,7 @@ impl Rows {
         let (first, last) = (members().min().copied().unwrap_or(0), members().max().copied().unwrap_or(0));
         // A coefficient's bits need those of the three before it.
         let (first, end) = (stream.base + first as u32 / 2, stream.base + LEAD + last as u32 / 2 + 1);
-        let part = Part {
-            numbers,
-            trellis: 2 * (first & !3),
-            before: 2 * (end.next_multiple_of(4) - (first & !3)),
-        };
+        let part = Part { numbers, trellis: 2 * (first & !3), before: 2 * (end.next_multiple_of(4) - (first & !3)) };
         let bits = |direction: usize, harmonic: usize| {
             part.numbers[direction][harmonic].map_or(0, |number| stream.side.bits[number])
         };
@@ -263,7 +259,8 @@ mod tests {
         for most in [3, 6, 8] {
             let dense = HEAD_DIM * BLOCK;
             let given = |i: usize| (i / dense, i % dense, (i * i / 7 % (most + 2)) as u8);
-            let kept: Vec<_> = (0..PARTS * dense).map(given).filter(|&(.., bits)| bits > 0 && bits <= most as u8).collect();
+            let kept: Vec<_> =
+                (0..PARTS * dense).map(given).filter(|&(.., bits)| bits > 0 && bits <= most as u8).collect();
             let bits: Vec<u8> = kept.iter().map(|&(.., bits)| bits).collect();
             let sizes = vec![1.0; bits.len()];
             let places: Vec<Place> = kept.iter().map(|&(part, at, _)| Place { part, at: at as u32 }).collect();
