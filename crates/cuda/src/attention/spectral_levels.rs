@@ -113,4 +113,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn rows_have_the_levels_of_their_numbers() {
+        let table = rows();
+        let pair = |row: u32| [0, 16].map(|shift| f16::from_bits((row >> shift) as u16));
+        let level = |bits: usize, number: usize| f16::from_f32(LEVELS[bits][number]);
+        // Pairs: bit 2 i is bit i of the first number, bit 2 i + 1 that of the second.
+        for (bits, first) in [(3, 0), (2, 256), (1, 320)] {
+            for a in 0..2 << bits {
+                for b in 0..2 << bits {
+                    let spread = |n: usize| (0..=bits).map(|i| (n >> i & 1) << (2 * i)).sum::<usize>();
+                    assert_eq!(pair(table[first + spread(a) + 2 * spread(b)]), [level(bits, a), level(bits, b)]);
+                }
+            }
+        }
+        for (bits, first) in [(3, 336), (4, 352), (5, 384), (2, 448), (1, 456), (6, 512)] {
+            (0..2 << bits).for_each(|n| assert_eq!(pair(table[first + n]), [level(bits, n); 2]));
+        }
+    }
 }

@@ -141,7 +141,7 @@ impl SpectralTables {
         check(&values, dense * sizes.value_heads)?;
         let words = [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words);
         let places = parts_and_places(&keys, 1, dense, placed_key);
-        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), (DECODERS, 0));
+        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), DECODERS);
         let places = parts_and_places(&values, sizes.value_heads, dense, |place| place);
         let after = (keys.sources.len(), words[0] * u32::BITS as usize);
         if !places.is_sorted_by_key(|place| place.part) {

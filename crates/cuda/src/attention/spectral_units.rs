@@ -1,4 +1,4 @@
-//! The order in which a superblock's codes stand on the device (kernels/codes.cuh): pairs of coefficients with as many
+//! The order in which a superblock's codes of keys stand on the device (kernels/codes.cuh): pairs of coefficients with as many
 //! bits, 32 of them a unit, in bit planes over the superblock's 16 blocks.
 
 use half::f16;
@@ -14,9 +14,8 @@ pub(super) const NO_BIT: u32 = u32::MAX;
 const FOLLOWING: u32 = 256;
 /// Words of zeros before a stream's trellis bits, whose first state is 0.
 pub(super) const LEAD: u32 = 2;
-/// Warp instructions that a unit takes, about, by its bits, and the weights of half a superblock.
+/// Warp instructions that a unit takes, about, by its bits.
 const COSTS: [u32; 9] = [0, 99, 115, 139, 210, 228, 240, 287, 300];
-const WEIGHING: u32 = 140;
 
 /// What is decoded together: the coefficients of a head's keys, or of so many directions of values.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +40,6 @@ pub(super) struct Arrangement {
     /// Of each word the bits of a block's stream that its halves are, one for every block.
     pub(super) sources: Vec<[u32; 2]>,
     warps: usize,
-    tasks: usize,
 }
 
 /// A coefficient of a part.
@@ -61,17 +59,16 @@ struct Group {
 
 impl Arrangement {
     /// Of coefficients in `parts` parts at `places`, whose sizes are relative to `unit`; the words of the side begin at
-    /// `first_word` of a superblock, its bits at `first_bit` of a block's stream. Units are dealt out to `warps`, which have other
-    /// `tasks` as well.
+    /// `first_word` of a superblock, its bits at `first_bit` of a block's stream. Units are dealt out to `warps`.
     pub(super) fn new(
         side: &Coefficients<'_>,
         places: &[Place],
         parts: usize,
         unit: f32,
         (first_word, first_bit): (usize, usize),
-        (warps, tasks): (usize, usize),
+        warps: usize,
     ) -> Self {
-        let mut all = Arrangement { warps, tasks, ..Arrangement::default() };
+        let mut all = Arrangement { warps, ..Arrangement::default() };
         let starts = bit_positions(side.bits, first_bit as u32);
         all.sources.extend([[NO_BIT; 2]; LEAD as usize]);
         let start = |i: usize| starts.get(i).copied().unwrap_or(NO_BIT);
@@ -113,7 +110,7 @@ impl Arrangement {
                 }
             }
         }
-        self.units.extend(dealt(units, self.warps, self.tasks));
+        self.units.extend(dealt(units, self.warps));
         self.parts.push([first_unit, self.units.len() as u32, 0, 0]);
         self.parts.push([first_word, base + self.sources.len() as u32, first, end]);
     }
@@ -168,13 +165,10 @@ fn sizes(side: &Coefficients<'_>, (a, b): (Coefficient, Option<Coefficient>), un
 }
 
 /// Units in the order in which warps take them, each every so many: those with the most to do go first to who has the
-/// least, and where there is none stand units without pairs. Weights are the work of the last `tasks` warps.
-fn dealt(mut units: Vec<[u32; 4]>, warps: usize, tasks: usize) -> Vec<[u32; 4]> {
+/// least, and where there is none stand units without pairs.
+fn dealt(mut units: Vec<[u32; 4]>, warps: usize) -> Vec<[u32; 4]> {
     let rounds = units.len().div_ceil(warps) + 1;
     let mut lists: Vec<(u32, Vec<[u32; 4]>)> = vec![(0, Vec::new()); warps];
-    for task in 0..tasks {
-        lists[warps - 1 - task % warps].0 += WEIGHING;
-    }
     units.sort_by_key(|unit| std::cmp::Reverse(cost(unit)));
     for unit in units {
         let free = lists.iter_mut().filter(|(_, own)| own.len() < rounds);
@@ -207,7 +201,7 @@ mod tests {
         let places: Vec<Place> = (0..count).map(|i| Place { part: i / 500, at: (i % 500) as u32 }).collect();
         let side = Coefficients { bits: &bits, sizes: &sizes, places: &[], starts: &[] };
         let (base, first_bit) = (40, 96);
-        let all = Arrangement::new(&side, &places, 2, 1.0, (base, first_bit), (8, 6));
+        let all = Arrangement::new(&side, &places, 2, 1.0, (base, first_bit), 8);
         let total: usize = bits.iter().map(|&k| usize::from(k)).sum();
         let mut seen = vec![0; total];
         for bit in all.sources.iter().flatten().filter(|&&bit| bit != NO_BIT) {
