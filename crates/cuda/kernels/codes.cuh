@@ -32,8 +32,9 @@ struct Coding {
 #define NO_PLACE 0xffffu
 
 // In shared memory: the levels of a bit, and from where they begin, in words (attention/spectral_levels.rs).
-#define LEVEL_WORDS 320
-#define LEVELS_OF(bits) ((bits) < 4 ? 4 * (bits) - 4 : (bits) < 7 ? 1 << (bits) : (bits) == 7 ? 128 : 192)
+#define LEVEL_WORDS 368
+#define LEVELS_OF(bits) \
+    ((bits) < 5 ? ((bits) < 4 ? 4 * (bits) - 4 : 16) : (bits) < 7 ? ((bits) < 6 ? 48 : 112) : (bits) == 7 ? 176 : 240)
 
 // Bits of `a` where the mask has them, else of `b`.
 __device__ __forceinline__ u32 choose(u32 mask, u32 a, u32 b) { return (a & mask) | (b & ~mask); }
@@ -133,13 +134,50 @@ __device__ __forceinline__ void decode_bytes(u32 (&planes)[BITS + 1], u32 sizes,
     }
 }
 
+#define NIBBLES 0x0f0f0f0fu
+#define PAIRS 0x33333333u
+#define SINGLES 0x55555555u
+
+// Of four planes nibbles: number i has symbols i, i + 4 and so on.
+__device__ __forceinline__ void gather(u32 (&to)[4], u32 a, u32 b, u32 c, u32 d) {
+    const u32 low = choose(SINGLES, a, b << 1), low_odd = choose(SINGLES, a >> 1, b);
+    const u32 high = choose(SINGLES, c, d << 1), high_odd = choose(SINGLES, c >> 1, d);
+    to[0] = choose(PAIRS, low, high << 2);
+    to[1] = choose(PAIRS, low_odd, high_odd << 2);
+    to[2] = choose(PAIRS, low >> 2, high);
+    to[3] = choose(PAIRS, low_odd >> 2, high_odd);
+}
+
+// Four and five bits: each level, twice, from a word of shared memory.
+template <int BITS, class To>
+__device__ __forceinline__ void decode_words(const u32 (&planes)[BITS + 1], u32 sizes, u32 levels, To to) {
+    u32 lower[4];
+    gather(lower, planes[0], planes[1], planes[2], planes[3]);
+    const u32 even = BITS > 4 ? choose(SINGLES, planes[4], planes[BITS] << 1) : planes[4];
+    const u32 odd = BITS > 4 ? choose(SINGLES, planes[4] >> 1, planes[BITS]) : planes[4] >> 1;
+    const u32 first = sizes & 0xffff, second = sizes & 0xffff0000u;
+#pragma unroll
+    for (int x = 0; x < 8; x++) {
+        // Places, in bytes: of blocks x and x + 8 of the first coefficient, and of the second.
+        const u32 low = moved(lower[x % 4], x < 4 ? 2 : -2) & 0x3c3c3c3cu;
+        const u32 upper = moved(x % 2 ? odd : even, (x < 4 ? 6 : 2) - x % 4 / 2 * 2);
+        const u32 places = low | (upper & (BITS > 4 ? 0xc0c0c0c0u : 0x40404040u));
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const u32 a = read_level(levels + bytes_of(places, 0, 0x4440 + i));
+            const u32 b = read_level(levels + bytes_of(places, 0, 0x4442 + i));
+            to.put(x + 8 * i, fused_f16(a, first, times_f16(b, second)));
+        }
+    }
+}
+
 // A magnitude from shared memory: byte `i` of `numbers` is its place, in bytes, or its number.
 template <int BITS> __device__ __forceinline__ u32 look_up(u32 levels, u32 numbers, int i) {
     const u32 place = bytes_of(numbers, 0, 0x4440 + i);
     return BITS < 7 ? read_level(levels + place) : read_half_level(levels + 2 * place);
 }
 
-// Four bits and more.
+// Six bits and more.
 template <int BITS, class To>
 __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 sizes, u32 levels, To to) {
     // Bytes are places of words up to 6 bits, else numbers.
@@ -174,7 +212,7 @@ __device__ __forceinline__ void decode_numbers(u32 (&planes)[BITS + 1], u32 size
 // coefficient all are. What does not fit is read from where it is.
 #define STAGED_WORDS (HEAD_DIM * 17)
 // The most units of a part.
-#define MOST_UNITS (HEAD_DIM / 4 + 16)
+#define MOST_UNITS (HEAD_DIM / 4 + 32)
 #define PART_BYTES (STAGED_WORDS * 4 + MOST_UNITS * 16 + 16)
 
 // A part, and its codes of the superblock at hand.
@@ -221,7 +259,7 @@ __device__ __forceinline__ Part load_part(const Coding &coding, u32 number, u8 *
     const u32 own = threadIdx.x / 32;
     if (own < part.units) {
         part.unit = __ldg(coding.units + units.x + own);
-        part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, part.unit.w - 1));
+        part.pair = __ldg(part.pairs + part.unit.z + min(threadIdx.x % 32, max(part.unit.w, 1u) - 1));
     }
     return part;
 }
@@ -303,6 +341,8 @@ __device__ __forceinline__ void decode_unit(u64 planes, u32 stride, uint2 subset
         decode_signs(bits, pair.x, own, places);
     else if constexpr (BITS < 4)
         decode_bytes<BITS>(bits, pair.x, own, places);
+    else if constexpr (BITS < 6)
+        decode_words<BITS>(bits, pair.x, own, places);
     else
         decode_numbers<BITS>(bits, pair.x, own, places);
 }
@@ -332,7 +372,7 @@ __device__ __forceinline__ void decode(Part &part, const u32 *words, u32 levels,
     for (u32 i = own; i < part.units; i += DECODERS) {
         // The next unit, after the last one the first, while this one is decoded.
         const uint4 next = part.all_units[i + DECODERS < part.units ? i + DECODERS : own];
-        const uint2 next_pair = __ldg(part.pairs + next.z + min(lane, next.w - 1));
+        const uint2 next_pair = __ldg(part.pairs + next.z + min(lane, max(next.w, 1u) - 1));
         const uint4 unit = part.unit;
         if (lane < unit.w) {
             const bool here = unit.y + (unit.x % FOLLOWING - 1) * unit.w <= part.planes_end;

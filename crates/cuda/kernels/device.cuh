@@ -17,7 +17,7 @@ typedef u16 bf16;
 typedef u16 f16;
 
 // Bytes of shared memory that a block may have, and that a multiprocessor has for all its blocks.
-#if __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
 #define MOST_SHARED 232448
 #elif __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 870
 #define MOST_SHARED 166912

@@ -35,7 +35,7 @@ __device__ __forceinline__ float2 merge_halves(const float2 *from, u32 count) {
 
 // out [B][H][D]. Blocks: (H, D / 32, B); THREADS threads; at most MOST_PIECES pieces, and 32 of whole tokens.
 #define MOST_PIECES 1024
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
     spectral_finish(const Coded *sequences, Work work, u32 pieces, u32 whole_pieces, float *out) {
     __shared__ float rows[CHANNELS], factors[MOST_PIECES], partial[FINISH_WARPS][FINISH_DIMS];
     const Coded &coded = sequences[blockIdx.z];
@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         rows[r] = total;
     }
     __syncthreads();
-#pragma unroll 32
+#pragma unroll 16
     for (int r = warp; r < CHANNELS; r += FINISH_WARPS) value += rows[r] * back[r * HEAD_DIM];
     partial[warp][lane] = value;
     const float total = warp_sum(factor * sum) + coded_factor * own.y;

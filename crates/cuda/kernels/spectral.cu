@@ -5,8 +5,8 @@
 //   spectral_scores  a key/value head: codes become coefficients in shared memory; scores of 32 dims a warp
 //                    (key_tile.cuh); of the scores of 128 tokens, relative to their largest, the weights, and of those
 //                    the cosine transform of each block. Tokens that are held whole are further pieces of the same work
-//   spectral_sums    directions of a tile of values: codes become coefficients; sums of them times transformed weights.
-//                    Values are never rebuilt
+//   spectral_sums    directions of a tile of values: codes become fragments of products with transformed weights
+//                    (values.cuh, sums.cuh). Values are never rebuilt
 //   spectral_finish  from sums of directions to dims, and all states merged
 // spectral_arrange puts codes into the order in which they are decoded (codes.cuh), when they are made.
 // Figures and what binds: docs/kernels.md.
@@ -16,6 +16,7 @@
 
 // Defined for each program: HEAD_DIM, a multiple of 32; GROUP; VALUE_HEADS, heads whose values are transformed together.
 #define SUPERBLOCK (BLOCK * LANES)
+#include "values.cuh"
 // Tokens whose weights are relative to the same score.
 #define HALF (SUPERBLOCK / 2)
 #define CHANNELS (VALUE_HEADS * HEAD_DIM)
@@ -31,10 +32,10 @@ struct Coded {
     u32 count;
     u32 first;
     u32 padding;
-    // Parts: heads, with places [KEY_TILES][16 harmonics][32 directions]; and VALUE_HEADS a tile of values, with places
-    // [HEAD_DIM directions][16 harmonics].
+    // Parts: heads, with places [KEY_TILES][16 harmonics][32 directions].
     Coding keys;
-    Coding values;
+    // Parts: VALUE_HEADS a tile of values.
+    ValueCoding values;
     // [G][KEY_TILES][32 directions][32 dims] in halves and [G][KEY_TILES][32 dims]: the way back, and means.
     const f16 *key_back;
     const float *key_means;
@@ -45,8 +46,11 @@ struct Coded {
 
 // The same for all sequences.
 struct Constants {
-    // [LEVEL_WORDS].
+    // [LEVEL_WORDS], of keys.
     const u32 *levels;
+    // [TABLE_ROWS], of values, and all levels of 1 bit and more as halves.
+    const u32 *rows;
+    const u16 *all_levels;
     // The orthonormal DCT-II as fragments, [32 lanes]: A of [16 tokens][16 harmonics], B of the same.
     const uint4 *inverse;
     const uint4 *forward;
@@ -62,7 +66,8 @@ struct Constants {
 
 // What is handed from launch to launch.
 struct Work {
-    // [B][H][superblocks][16 blocks][16 harmonics] in halves, two a word: weights, transformed.
+    // [B][H][superblocks][16 harmonics][8] in halves, two a word: weights, transformed. Word 2 p + h of a harmonic is of
+    // blocks 2 p and 2 p + 1 of half h.
     u32 *weights;
     // [B][H][superblocks][2]: of each half the largest score, in powers of two, and the sum of weights relative to it.
     float2 *halves;
@@ -81,22 +86,17 @@ struct Work {
 // Warps of a block of each launch, and how many blocks a multiprocessor has at a time.
 #define SCORE_WARPS 8
 #define SCORE_RESIDENT 2
-#define SUM_WARPS 8
-#define SUM_RESIDENT 3
 #define FINISH_WARPS 8
 // Warps with one tile of keys, which share out a superblock's blocks.
 #define SCORE_SHARES (SCORE_WARPS / 4)
 extern "C" __device__ u32 spectral_scores_threads = SCORE_WARPS * 32;
-extern "C" __device__ u32 spectral_sums_threads = SUM_WARPS * 32;
 #define BETWEEN (LANES * KEY_TILES * 4)
-#define TURN_BYTES (BETWEEN * 16 + HEAD_DIM / 2 * 8)
+#define TURN_BYTES (BETWEEN * 16 + QUERY_BYTES)
 // A row of partial scores: the banks of eight tokens of eight heads differ.
 #define SCORE_ROW (SUPERBLOCK + 4)
 #define COMMON_BYTES (LEVEL_BYTES + PART_BYTES + COEFFICIENT_BYTES)
 #define SCORE_BYTES (COMMON_BYTES + TURN_BYTES + KEY_TILES * GROUP * SCORE_ROW * 4)
-#define SUM_BYTES COMMON_BYTES
 extern "C" __device__ u32 spectral_scores_shared = MOST(SCORE_BYTES, TOKENS_SHARED_BYTES);
-extern "C" __device__ u32 spectral_sums_shared = SUM_BYTES;
 
 // Part `number` of `parts` of `count` pieces of work.
 __device__ __forceinline__ Piece share_of(u32 count, u32 parts, u32 number) {
@@ -127,7 +127,7 @@ __device__ __forceinline__ void wait_first(Part &part) {
 __device__ __forceinline__ void write_weights(const float *scores, const uint4 *forward, float scale, int left, u32 *weights,
                                               float2 *to) {
     const int lane = threadIdx.x % 32, first = lane / 4 * BLOCK + lane % 4 * 2;
-    float p[4], top = MINUS_INFINITY, sum = 0.0f;
+    float p[4], top = MINUS_INFINITY;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         float2 s = make_float2(0.0f, 0.0f);
@@ -142,22 +142,36 @@ __device__ __forceinline__ void write_weights(const float *scores, const uint4 *
         top = fmaxf(top, fmaxf(p[2 * i], p[2 * i + 1]));
     }
     top = warp_max(top);
+    const float least = top == MINUS_INFINITY ? 0.0f : top;
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        p[i] = rescale(p[i], top);
-        sum += p[i];
-    }
-    sum = warp_sum(sum);
-    const uint4 b = __ldg(forward + lane);
-    // Rows are blocks, of which there are eight.
-    const u32 a[4] = {pack_f16(p[0], p[1]), 0, pack_f16(p[2], p[3]), 0};
+    for (int i = 0; i < 4; i++) p[i] = power_of_two(p[i] - least);
+    const uint4 rows = __ldg(forward + lane);
+    // Rows are harmonics, columns the eight blocks.
+    const u32 a[4] = {rows.x, rows.z, rows.y, rows.w};
+    float out[4] = {};
+    product_f16(out, a, pack_f16(p[0], p[1]), pack_f16(p[2], p[3]));
+    weights[lane / 4 * 8 + lane % 4 * 2] = pack_f16(out[0], out[1]);
+    weights[(lane / 4 + 8) * 8 + lane % 4 * 2] = pack_f16(out[2], out[3]);
+    // The first harmonic of a block is a quarter of its sum.
+    float sum = out[0] + out[1];
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    if (lane == 0) *to = make_float2(top, 4.0f * sum);
+}
+
+// Writes scores of two heads from `column` on of 16 tokens of one of the blocks.
+__device__ __forceinline__ void write_scores(float *to, const float (&s)[BLOCKS_AT_ONCE][4], int column, int written) {
+    float own[4];
 #pragma unroll
-    for (int n = 0; n < 2; n++) {
-        float out[4] = {};
-        product_f16(out, a, n ? b.z : b.x, n ? b.w : b.y);
-        weights[lane / 4 * 8 + n * 4 + lane % 4] = pack_f16(out[0], out[1]);
+    for (int i = 0; i < 4; i++) own[i] = written > 0 ? s[BLOCKS_AT_ONCE - 1][i] : s[0][i];
+    if (column < GROUP) {
+        to[0] = own[0];
+        to[8] = own[2];
     }
-    if (lane == 0) *to = make_float2(top, sum);
+    if (column + 1 < GROUP) {
+        to[SCORE_ROW] = own[1];
+        to[SCORE_ROW + 8] = own[3];
+    }
 }
 
 // The superblocks from `own.first` to `own.end` of a head.
@@ -168,65 +182,64 @@ __device__ __forceinline__ void score_superblocks(u8 *shared, const float *q, co
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
     uint4 *between = reinterpret_cast<uint4 *>(shared + COMMON_BYTES);
-    float2 *now = reinterpret_cast<float2 *>(between + BETWEEN);
+    u32 *queries = reinterpret_cast<u32 *>(between + BETWEEN);
     float *partial = reinterpret_cast<float *>(shared + COMMON_BYTES + TURN_BYTES);
     Part part = load_part<SCORE_WARPS>(coded.keys, head, shared + LEVEL_BYTES);
     const u32 *words = coded.codes + u64(own.first) * coded.stride;
     stage<SCORE_WARPS>(part, words);
     for (u32 at = threadIdx.x; at < BETWEEN; at += SCORE_WARPS * 32) between[at] = __ldg(constants.between + at);
-    if (threadIdx.x < HEAD_DIM / 2)
-        now[threadIdx.x] = circle(constants.turns[threadIdx.x] * (coded.first + own.first * SUPERBLOCK));
+    const u32 pair = threadIdx.x % PAIRS_OF_HEAD;
+    Turning<SCORE_WARPS * 32> turning(constants.turns[pair] * (coded.first + own.first * SUPERBLOCK));
     const u32 levels = prepare<SCORE_WARPS>(shared, constants.levels);
-    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4;
+    const int number = min(warp % 4, KEY_TILES - 1), first_block = warp / 4 * BLOCKS_AT_ONCE;
     const u32 there = head * KEY_TILES + number;
     KeyTile tile;
-    load_way_back(tile, coded.key_back + u64(there) * 32 * 32, coded.key_means + there * 32);
-    load_turns(tile, constants.inside, number);
+    load_way_back(tile, coded.key_back + u64(there) * 32 * 32);
+    load_turns(tile, constants.inside, coded.key_means + there * 32, number);
     const uint4 cosines = __ldg(constants.inverse + lane);
     const u32 inverse[4] = {cosines.x, cosines.y, cosines.z, cosines.w};
-    const uint4 *turn = between + (first_block * KEY_TILES + number) * 4 + lane % 4;
+    // Of those blocks that are scored together, a lane turns queries for one, and writes the scores of one.
+    const uint4 *turn = between + ((first_block + lane / 4 / QUERY_COLUMNS) * KEY_TILES + number) * 4 + lane % 4;
     const u32 at = coefficients + first_block * BLOCK_BYTES + number * BLOCK * KEY_ROW * 2;
-    float *to = partial + (number * GROUP + lane % 4 * 2) * SCORE_ROW + first_block * BLOCK + lane / 4;
+    const int column = lane % 4 * 2 % QUERY_COLUMNS, written = lane % 4 * 2 / QUERY_COLUMNS;
+    float *to = partial + (number * GROUP + column) * SCORE_ROW + (first_block + written) * BLOCK + lane / 4;
     wait_first(part);
     for (u32 superblock = own.first; superblock < own.end; superblock++) {
         if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
         decode<SCORE_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
         words += coded.stride;
-        if (superblock == own.first) begin();
+        if (superblock == own.first) {
+            begin();
+            turning.load(q + u64(query_head) * HEAD_DIM);
+            turning.store(reinterpret_cast<f16 *>(queries));
+        }
         __syncthreads();
         if (superblock + 1 < own.end) stage<SCORE_WARPS>(part, words);
         if (warp % 4 < KEY_TILES) {
-            const Turned queries = turn_queries(q + u64(query_head) * HEAD_DIM, now, number);
-            // The next block's coefficients are asked for before this one's scores are written.
-            u32 b[2][2][4];
-            load_block(b[0], at);
+            const Turned turned = load_queries(queries, number);
 #pragma unroll
-            for (int i = 0; i < LANES; i += SCORE_SHARES) {
-                const int j = i / SCORE_SHARES;
-                if (i + SCORE_SHARES < LANES) load_block(b[(j + 1) % 2], at + (i + SCORE_SHARES) * BLOCK_BYTES);
-                float s[4] = {};
-                score_block(s, tile, inverse, queries, turn[i * KEY_TILES * 4], b[j % 2]);
-                if (lane % 4 * 2 < GROUP) {
-                    to[i * BLOCK] = s[0];
-                    to[i * BLOCK + 8] = s[2];
-                }
-                if (lane % 4 * 2 + 1 < GROUP) {
-                    to[i * BLOCK + SCORE_ROW] = s[1];
-                    to[i * BLOCK + SCORE_ROW + 8] = s[3];
-                }
+            for (int i = 0; i < LANES; i += SCORE_SHARES * BLOCKS_AT_ONCE) {
+                float s[BLOCKS_AT_ONCE][4] = {};
+                u32 own_queries[2][2], b[BLOCKS_AT_ONCE][2][4];
+#pragma unroll
+                for (int n = 0; n < BLOCKS_AT_ONCE; n++) load_block(b[n], at + (i + n) * BLOCK_BYTES);
+                turn_to_block(own_queries, turned, turn[i * KEY_TILES * 4]);
+                score_blocks(s, tile, inverse, own_queries, b);
+                write_scores(to + i * BLOCK, s, column, written);
             }
         }
         if (superblock + 1 < own.end) wait_stage(part);
         __syncthreads();
-        if (threadIdx.x < HEAD_DIM / 2) {
-            const float2 point = now[threadIdx.x], step = __ldg(constants.steps + threadIdx.x);
-            now[threadIdx.x] = make_float2(point.x * step.x - point.y * step.y, point.y * step.x + point.x * step.y);
-        }
-        for (int task = warp; task < 2 * GROUP; task += SCORE_WARPS) {
+        turning.advance(__ldg(constants.steps + pair));
+        turning.store(reinterpret_cast<f16 *>(queries));
+#pragma unroll
+        for (int i = 0; i < (2 * GROUP + SCORE_WARPS - 1) / SCORE_WARPS; i++) {
+            const int task = warp + i * SCORE_WARPS;
+            if (2 * GROUP % SCORE_WARPS != 0 && task >= 2 * GROUP) break;
             const u32 half = task / GROUP, from = superblock * SUPERBLOCK + half * HALF;
             const u64 place = (u64(query_head + task % GROUP) * work.superblocks + superblock) * 2 + half;
             write_weights(partial + task % GROUP * SCORE_ROW + half * HALF, constants.forward, scale, int(coded.count - from),
-                          work.weights + place * HALF / 2, work.halves + place);
+                          work.weights + place / 2 * WEIGHT_WORDS + half, work.halves + place);
         }
     }
 }
@@ -254,110 +267,6 @@ extern "C" __global__ void __launch_bounds__(SCORE_WARPS * 32, SCORE_RESIDENT)
     }
 }
 
-// Times 16 directions, and blocks that a warp has.
-#define ROW_TILES (HEAD_DIM / 16)
-#define BLOCKS_OF_WARP (LANES / SUM_WARPS)
-
-// The weights of this warp's blocks and this lane's head as B fragments, relative to `top`; `from`: of the superblock's
-// first block, `half`: what they are relative to.
-__device__ __forceinline__ void load_weights(uint2 (&weights)[BLOCKS_OF_WARP], const u32 *from, const float2 *half,
-                                             float top) {
-    if (threadIdx.x % 32 / 4 >= TILE_HEADS) return;
-#pragma unroll
-    for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-        const u32 block = threadIdx.x / 32 + i * SUM_WARPS;
-        const float factor = rescale(half[block / (LANES / 2)].x, top);
-        const u32 both = pack_f16(factor, factor);
-        weights[i] = make_uint2(times_f16(from[block * 8], both), times_f16(from[block * 8 + 4], both));
-    }
-}
-
-// The largest score of this lane's head among superblocks.
-__device__ __forceinline__ float largest_of(const Work &work, u64 query_head, Piece own) {
-    const int lane = threadIdx.x % 32;
-    float top = MINUS_INFINITY;
-    if (lane / 4 < TILE_HEADS) {
-        const float2 *from = work.halves + (query_head + lane / 4) * work.superblocks * 2;
-        for (u32 i = 2 * own.first + lane % 4; i < 2 * own.end; i += 4) top = fmaxf(top, from[i].x);
-    }
-    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
-    return fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-}
-
-// Adds up what the warps have and writes it as [8 heads][HEAD_DIM directions].
-__device__ __forceinline__ void write_sums(float *shared, const float (&sums)[ROW_TILES][4], float *to) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int row = m * 16 + lane / 4 + i / 2 * 8, head = lane % 4 * 2 + i % 2;
-            shared[(warp * 8 + head) * HEAD_DIM + row] = sums[m][i];
-        }
-    __syncthreads();
-    for (u32 at = threadIdx.x; at < 8 * HEAD_DIM; at += SUM_WARPS * 32) {
-        float total = 0.0f;
-#pragma unroll
-        for (int w = 0; w < SUM_WARPS; w++) total += shared[w * 8 * HEAD_DIM + at];
-        to[at] = total;
-    }
-}
-
-// Blocks: (pieces, G, B).
-extern "C" __global__ void __launch_bounds__(SUM_WARPS * 32, SUM_RESIDENT)
-    spectral_sums(const Coded *sequences, Constants constants, Work work) {
-    extern __shared__ __align__(128) u8 shared[];
-    const Coded &coded = sequences[blockIdx.z];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const u32 superblocks = (coded.count + SUPERBLOCK - 1) / SUPERBLOCK, number = blockIdx.y;
-    const Piece own = share_of(superblocks, gridDim.x, blockIdx.x);
-    const u32 *words = coded.codes + u64(own.first) * coded.stride;
-    Part part = load_part<SUM_WARPS>(coded.values, number, shared + LEVEL_BYTES);
-    if (own.first < own.end) stage<SUM_WARPS>(part, words);
-    const u32 coefficients = shared_address(shared + LEVEL_BYTES + PART_BYTES);
-    const u32 levels = prepare<SUM_WARPS>(shared, constants.levels);
-    if (own.first < own.end) wait_first(part);
-    const u64 query_head = u64(blockIdx.z * gridDim.y + number) / VALUE_HEADS * TILE_HEADS;
-
-    float sums[ROW_TILES][4] = {}, top = MINUS_INFINITY;
-    const u64 place = (query_head + min(lane / 4, TILE_HEADS - 1)) * work.superblocks + own.first;
-    const u32 *from = work.weights + place * LANES * 8 + lane % 4;
-    const float2 *half = work.halves + place * 2;
-    for (u32 superblock = own.first; superblock < own.end; superblock++) {
-        if (superblock + 1 < own.end) prefetch(part, words + coded.stride);
-        decode<SUM_WARPS, BLOCK_BYTES>(part, words, levels, coefficients);
-        if (superblock == own.first) {
-            begin();
-            top = largest_of(work, query_head, own);
-        }
-        uint2 weights[BLOCKS_OF_WARP] = {};
-        load_weights(weights, from, half, top);
-        words += coded.stride;
-        from += LANES * 8;
-        half += 2;
-        __syncthreads();
-        if (superblock + 1 < own.end) stage<SUM_WARPS>(part, words);
-#pragma unroll
-        for (int i = 0; i < BLOCKS_OF_WARP; i++) {
-            const u32 block = coefficients + (warp + i * SUM_WARPS) * BLOCK_BYTES;
-            // Pieces of a row stand where `placed_value` in attention/spectral_tables.rs puts them.
-            const u32 rows = lane % 16 * BLOCK * 2 + (lane / 16 ^ lane / 4 % 2) * 16;
-#pragma unroll
-            for (int m = 0; m < ROW_TILES; m++) {
-                u32 a[4];
-                load_matrices(a, block + (rows ^ m / 2 % 2 * 64) + m * 16 * BLOCK * 2);
-                product_f16(sums[m], a, weights[i].x, weights[i].y);
-            }
-        }
-        if (superblock + 1 < own.end) wait_stage(part);
-        __syncthreads();
-    }
-    if (own.first >= own.end) begin();
-    const u64 to = (u64(blockIdx.z) * gridDim.y + number) * gridDim.x + blockIdx.x;
-    write_sums(reinterpret_cast<float *>(shared + LEVEL_BYTES), sums, work.sums + to * 8 * HEAD_DIM);
-    if (warp == 0 && lane % 4 == 0) work.largest[to * 8 + lane / 4] = top;
-}
-
 // Codes in the order of codes.cuh: to [superblocks][stride] from [superblocks][room][16], of which `sources` says for both
 // halves of each word the bit of a block's stream, or NO_BIT. Blocks: (superblocks); 256 threads.
 #define NO_BIT 0xffffffffu
@@ -376,4 +285,5 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     }
 }
 
+#include "sums.cuh"
 #include "finish.cuh"

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// Headers that kernel files include.
-pub(crate) const HEADERS: [(&str, &str); 9] = [
+pub(crate) const HEADERS: [(&str, &str); 11] = [
     ("codes.cuh", include_str!("../kernels/codes.cuh")),
     ("device.cuh", include_str!("../kernels/device.cuh")),
     ("finish.cuh", include_str!("../kernels/finish.cuh")),
@@ -12,7 +12,9 @@ pub(crate) const HEADERS: [(&str, &str); 9] = [
     ("middle.cuh", include_str!("../kernels/middle.cuh")),
     ("piece.cuh", include_str!("../kernels/piece.cuh")),
     ("spectrum.cuh", include_str!("../kernels/spectrum.cuh")),
+    ("sums.cuh", include_str!("../kernels/sums.cuh")),
     ("tokens.cuh", include_str!("../kernels/tokens.cuh")),
+    ("values.cuh", include_str!("../kernels/values.cuh")),
 ];
 
 /// A kernel file with the sizes that it is compiled for.

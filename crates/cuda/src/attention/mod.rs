@@ -9,6 +9,7 @@ pub mod prompt;
 pub mod seal;
 pub mod spectral;
 mod spectral_levels;
+mod spectral_rows;
 mod spectral_tables;
 mod spectral_turns;
 mod spectral_units;

@@ -6,6 +6,7 @@
 use cudarc::driver::DeviceRepr;
 use fourier_kv_spectral::dct::Dct;
 use fourier_kv_spectral::trellis::LANES;
+use half::f16;
 
 use super::spectral_levels;
 pub use super::spectral_tables::{Back, CodedView, Codes, Coefficients, SpectralTables};
@@ -27,7 +28,7 @@ const FINISH_DIMS: usize = 32;
 /// Its threads.
 const FINISH_THREADS: usize = 256;
 /// Blocks of scores that a multiprocessor has at a time, and of sums.
-const RESIDENT: [usize; 2] = [2, 3];
+const RESIDENT: [usize; 2] = [2, 1];
 /// The most pieces that `spectral_finish` merges, `MOST_PIECES` in the source.
 const MOST_PIECES: usize = 1024;
 
@@ -78,6 +79,8 @@ impl SpectralSizes {
 #[derive(Clone, Copy, Debug)]
 struct ConstantsView {
     levels: u64,
+    rows: u64,
+    all_levels: u64,
     inverse: u64,
     forward: u64,
     turns: u64,
@@ -98,6 +101,8 @@ pub struct SpectralAttention {
     finish: Kernel,
     arrange: Kernel,
     levels: Buffer<u32>,
+    rows: Buffer<u32>,
+    all_levels: Buffer<f16>,
     inverse: Buffer<u32>,
     forward: Buffer<u32>,
     turns: Buffer<f64>,
@@ -171,6 +176,8 @@ impl SpectralAttention {
             finish: Kernel::new(&module, "spectral_finish", FINISH_THREADS)?.overlapping(device),
             arrange: Kernel::new(&module, "spectral_arrange", 256)?,
             levels: device.upload(&spectral_levels::words())?,
+            rows: device.upload(&spectral_levels::rows())?,
+            all_levels: device.upload(&spectral_levels::all())?,
             inverse: device.upload(&inverse)?,
             forward: device.upload(&forward)?,
             turns: device.upload(&turns)?,
@@ -230,6 +237,8 @@ impl SpectralAttention {
         let (view, scale, out) = (work.view()?, scale(head_dim), out.address());
         let constants = ConstantsView {
             levels: self.levels.address(),
+            rows: self.rows.address(),
+            all_levels: self.all_levels.address(),
             inverse: self.inverse.address(),
             forward: self.forward.address(),
             turns: self.turns.address(),

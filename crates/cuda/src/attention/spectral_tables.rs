@@ -6,6 +6,7 @@ use half::f16;
 
 use super::Heads;
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK, SpectralSizes};
+use super::spectral_rows::Rows;
 use super::spectral_units::{Arrangement, Place};
 use crate::kernel::narrow;
 use crate::{Buffer, CudaError, Device};
@@ -37,8 +38,8 @@ pub struct Back<'a> {
     pub value_means: &'a [f32],
 }
 
-/// Warps that decode keys, and values: `SCORE_WARPS` and `SUM_WARPS` in the source.
-const DECODERS: [usize; 2] = [8, 8];
+/// Warps that decode keys: `SCORE_WARPS` in the source.
+const DECODERS: usize = 8;
 
 /// What is the same for all coded blocks of a layer, on the device.
 #[derive(Debug)]
@@ -52,28 +53,27 @@ pub struct SpectralTables {
     sources: Buffer<u32>,
 }
 
-/// How one side's codes are read, on the device.
+/// How one side's codes are read, on the device: `Coding` or `ValueCoding` in the source.
 #[derive(Debug)]
-struct Coding {
-    units: Buffer<u32>,
-    pairs: Buffer<u32>,
-    seconds: Buffer<u32>,
-    parts: Buffer<u32>,
-}
+struct Coding([Buffer<u32>; 4]);
 
 impl Coding {
-    fn upload(device: &Device, arrangement: &Arrangement) -> Result<Self, CudaError> {
+    fn of_keys(device: &Device, arrangement: &Arrangement) -> Result<Self, CudaError> {
         let Arrangement { units, pairs, seconds, parts, .. } = arrangement;
-        Ok(Coding {
-            units: device.upload(units.as_flattened())?,
-            pairs: device.upload(pairs.as_flattened())?,
-            seconds: device.upload(seconds)?,
-            parts: device.upload(parts.as_flattened())?,
-        })
+        Self::upload(device, [units.as_flattened(), pairs.as_flattened(), seconds, parts.as_flattened()])
+    }
+
+    fn of_values(device: &Device, rows: &Rows) -> Result<Self, CudaError> {
+        let Rows { units, lanes, words, parts, .. } = rows;
+        Self::upload(device, [units, lanes.as_flattened(), words.as_flattened(), parts.as_flattened()])
+    }
+
+    fn upload(device: &Device, [a, b, c, d]: [&[u32]; 4]) -> Result<Self, CudaError> {
+        Ok(Coding([device.upload(a)?, device.upload(b)?, device.upload(c)?, device.upload(d)?]))
     }
 
     fn view(&self) -> [u64; 4] {
-        [self.units.address(), self.pairs.address(), self.seconds.address(), self.parts.address()]
+        [0, 1, 2, 3].map(|i| self.0[i].address())
     }
 }
 
@@ -141,18 +141,18 @@ impl SpectralTables {
         check(&values, dense * sizes.value_heads)?;
         let words = [keys.bits, values.bits].map(fourier_kv_spectral::trellis::words);
         let places = parts_and_places(&keys, 1, dense, placed_key);
-        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), DECODERS[0]);
-        let places = parts_and_places(&values, sizes.value_heads, dense, placed_value);
+        let keys = Arrangement::new(&keys, &places, kv_heads, units[0], (0, 0), DECODERS);
+        let places = parts_and_places(&values, sizes.value_heads, dense, |place| place);
         let after = (keys.sources.len(), words[0] * u32::BITS as usize);
         if !places.is_sorted_by_key(|place| place.part) {
             let expected = "in the order of directions, those of each 128 or so together";
             return Err(CudaError::Shape { what: "the stream of values", expected, got: values.bits.len() });
         }
-        let values = Arrangement::new(&values, &places, kv_heads, units[1], after, DECODERS[1]);
+        let values = Rows::new(&values, &places, (kv_heads, head_dim), units[1], after);
         let key_back: Vec<f16> = back.keys.iter().map(|x| f16::from_f32(x * units[0])).collect();
-        let value_back: Vec<f32> = back.values.iter().map(|x| x * units[1]).collect();
+        let value_back = value_back(sizes, back.values, &values.directions, units[1]);
         Ok(SpectralTables {
-            codings: [Coding::upload(device, &keys)?, Coding::upload(device, &values)?],
+            codings: [Coding::of_keys(device, &keys)?, Coding::of_values(device, &values)?],
             key_back: device.upload(&key_back)?,
             key_means: device.upload(back.key_means)?,
             value_back: device.upload(&value_back)?,
@@ -211,9 +211,17 @@ fn placed_key(place: u32) -> u32 {
     place ^ ((place / 64 % 4) << 3)
 }
 
-/// The same of values, in rows of 16 harmonics; and rows 32 apart lie in other banks, too.
-fn placed_value(place: u32) -> u32 {
-    place ^ ((place / 64 % 2) << 3) ^ ((place / 512 % 2) << 5)
+/// The way back of values from rows in the order of `directions`, of each part, times `unit`.
+fn value_back(sizes: &SpectralSizes, back: &[f32], directions: &[Vec<usize>], unit: f32) -> Vec<f32> {
+    let Heads { kv_heads, head_dim, .. } = sizes.heads;
+    let head = |g: usize| {
+        let tile = g / sizes.value_heads * sizes.value_heads;
+        (0..sizes.channels()).flat_map(move |row| {
+            let direction = row / head_dim * head_dim + directions[tile + row / head_dim][row % head_dim];
+            &back[(g * sizes.channels() + direction) * head_dim..][..head_dim]
+        })
+    };
+    (0..kv_heads).flat_map(head).map(|x| x * unit).collect()
 }
 
 /// Refuses coefficients that are none of a tile of `dense` places.

@@ -1,4 +1,4 @@
-//! The order in which a superblock's codes stand on the device (kernels/codes.cuh): pairs of coefficients with as many
+//! The order in which a superblock's codes of keys stand on the device (kernels/codes.cuh): pairs of coefficients with as many
 //! bits, 32 of them a unit, in bit planes over the superblock's 16 blocks.
 
 use half::f16;
@@ -9,13 +9,13 @@ use super::spectral_tables::Coefficients;
 const PAIRS: usize = 32;
 /// No coefficient, `NO_PLACE` and `NO_BIT` in the source.
 const NO_PLACE: u32 = 0xffff;
-const NO_BIT: u32 = u32::MAX;
+pub(super) const NO_BIT: u32 = u32::MAX;
 /// Marks units whose pairs follow on one another, `FOLLOWING` in the source.
 const FOLLOWING: u32 = 256;
 /// Words of zeros before a stream's trellis bits, whose first state is 0.
-const LEAD: u32 = 2;
+pub(super) const LEAD: u32 = 2;
 /// Warp instructions that a unit takes, about, by its bits.
-const COSTS: [u32; 9] = [0, 100, 100, 130, 190, 200, 215, 240, 250];
+const COSTS: [u32; 9] = [0, 99, 115, 139, 210, 228, 240, 287, 300];
 
 /// What is decoded together: the coefficients of a head's keys, or of so many directions of values.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ impl Arrangement {
 }
 
 /// Where each coefficient's symbol begins in a block's stream.
-fn bit_positions(bits: &[u8], first: u32) -> Vec<u32> {
+pub(super) fn bit_positions(bits: &[u8], first: u32) -> Vec<u32> {
     let next = |position: &mut u32, &k: &u8| {
         let own = *position;
         *position += u32::from(k);
@@ -164,17 +164,27 @@ fn sizes(side: &Coefficients<'_>, (a, b): (Coefficient, Option<Coefficient>), un
     size(a) | b.map_or(0, size) << 16
 }
 
-/// Units in the order that gives warps, which take them in turn, about as much to do: the most expensive first, every
-/// other round backwards, and the last one to those with the least.
+/// Units in the order in which warps take them, each every so many: those with the most to do go first to who has the
+/// least, and where there is none stand units without pairs.
 fn dealt(mut units: Vec<[u32; 4]>, warps: usize) -> Vec<[u32; 4]> {
-    let cost = |unit: &[u32; 4]| COSTS[(unit[0] % FOLLOWING) as usize] * if unit[0] < FOLLOWING { 2 } else { 1 };
+    let rounds = units.len().div_ceil(warps) + 1;
+    let mut lists: Vec<(u32, Vec<[u32; 4]>)> = vec![(0, Vec::new()); warps];
     units.sort_by_key(|unit| std::cmp::Reverse(cost(unit)));
-    for round in units.chunks_mut(warps).skip(1).step_by(2) {
-        if round.len() == warps {
-            round.reverse();
+    for unit in units {
+        let free = lists.iter_mut().filter(|(_, own)| own.len() < rounds);
+        if let Some((load, own)) = free.min_by_key(|(load, _)| *load) {
+            *load += cost(&unit);
+            own.push(unit);
         }
     }
-    units
+    let rounds = lists.iter().map(|(_, own)| own.len()).max().unwrap_or(0);
+    (0..rounds).flat_map(|i| lists.iter().map(move |(_, own)| own.get(i).copied().unwrap_or([1, 0, 0, 0]))).collect()
+}
+
+/// Warp instructions that a unit takes, about.
+fn cost(unit: &[u32; 4]) -> u32 {
+    let bits = COSTS[(unit[0] % FOLLOWING) as usize];
+    45 + if unit[0] < FOLLOWING { bits * 4 / 3 } else { bits }
 }
 
 #[cfg(test)]
