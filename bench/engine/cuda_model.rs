@@ -230,8 +230,10 @@ impl Bench {
         let (mut coding, mut arranging, mut work) = (Vec::new(), Vec::new(), EncoderWork::default());
         for _ in 0..20 {
             let mut words = None;
-            let time =
-                watch.time(device, || Ok(words = Some(encoder.encode(device, &tables, leaving, 0, &mut work)?)))?;
+            let time = watch.time(device, || {
+                words = Some(encoder.encode(device, &tables, leaving, 0, &mut work)?);
+                Ok(())
+            })?;
             coding.push(time * 1e3);
             let words = words.ok_or("no words")?;
             let room = attend.words().iter().sum();
