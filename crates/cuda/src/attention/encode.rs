@@ -73,17 +73,12 @@ impl SpectralEncoder {
     /// [`CudaError::Shape`], [`CudaError::Length`]; those of the compiler.
     pub fn new(device: &Device, sizes: SpectralSizes, frequencies: &[f64]) -> Result<Self, CudaError> {
         sizes.check()?;
-        let head_dim = sizes.heads.head_dim;
-        if frequencies.len() != head_dim / 2 {
-            let (expected, got) = (head_dim / 2, frequencies.len());
-            return Err(CudaError::Length { what: "the frequencies", expected, got });
-        }
-        let module = device.module(&Source::encode(head_dim, sizes.value_heads))?;
+        let turns = sizes.turns(frequencies)?;
+        let module = device.module(&Source::encode(sizes.heads.head_dim, sizes.value_heads))?;
         let kernel = |name, threads| Kernel::new(&module, name, threads);
         let [thresholds, levels] = search_tables();
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
         let cosines: Vec<f32> = dct.matrix().iter().map(|&x| x as f32).collect();
-        let turns: Vec<f64> = frequencies.iter().map(|f| f / std::f64::consts::TAU).collect();
         Ok(SpectralEncoder {
             sizes,
             gather: kernel("gather_runs", 128)?,

@@ -71,6 +71,11 @@ pub struct TokensView {
 // SAFETY: plain numbers in the order and with the sizes of `Tokens` in kernels/tokens.cuh.
 unsafe impl DeviceRepr for TokensView {}
 
+impl TokensView {
+    /// No rows.
+    pub(crate) const NONE: TokensView = TokensView { keys: 0, values: 0, count: 0, capacity: 0 };
+}
+
 /// The softmax's scale in powers of two.
 pub(crate) fn scale(head_dim: usize) -> f32 {
     (std::f64::consts::LOG2_E / (head_dim as f64).sqrt()) as f32

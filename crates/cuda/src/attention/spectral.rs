@@ -42,6 +42,15 @@ pub struct SpectralSizes {
 }
 
 impl SpectralSizes {
+    /// Turns a token of each rotary pair, from radians, `[D / 2]`.
+    pub(super) fn turns(&self, frequencies: &[f64]) -> Result<Vec<f64>, CudaError> {
+        let (expected, got) = (self.heads.head_dim / 2, frequencies.len());
+        if got != expected {
+            return Err(CudaError::Length { what: "the frequencies", expected, got });
+        }
+        Ok(frequencies.iter().map(|f| f / std::f64::consts::TAU).collect())
+    }
+
     /// Refuses what the kernels are not written for.
     ///
     /// # Errors
@@ -159,14 +168,10 @@ impl SpectralAttention {
     /// [`CudaError::Shape`], [`CudaError::Length`]; those of the compiler.
     pub fn new(device: &Device, sizes: SpectralSizes, frequencies: &[f64]) -> Result<Self, CudaError> {
         sizes.check()?;
+        let turns = sizes.turns(frequencies)?;
         let head_dim = sizes.heads.head_dim;
-        if frequencies.len() != head_dim / 2 {
-            let (expected, got) = (head_dim / 2, frequencies.len());
-            return Err(CudaError::Length { what: "the frequencies", expected, got });
-        }
         let dct = Dct::new(BLOCK).expect("16 is a length that there is a transform of");
         let [inverse, forward] = fragments(dct.matrix());
-        let turns: Vec<f64> = frequencies.iter().map(|f| f / std::f64::consts::TAU).collect();
         let tables = Turns::new(frequencies);
         let module = device.module(&Source::spectral(head_dim, sizes.heads.group(), sizes.value_heads))?;
         Ok(SpectralAttention {

@@ -14,9 +14,6 @@ use super::{ModelShape, Pasts};
 use crate::attention::{Heads, TokensView};
 use crate::{Buffer, CudaError, Device};
 
-/// No rows.
-const NONE: TokensView = TokensView { keys: 0, values: 0, count: 0, capacity: 0 };
-
 /// One layer of one sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -141,7 +138,9 @@ impl<M: Middles> CompressedPasts<M> {
             observed: 0,
             whole: (0..shape.layers).map(|_| (0..batch).map(|_| None).collect()).collect(),
             energies: vec![vec![QueryEnergy::default(); batch]; shape.layers],
-            views: (0..shape.layers).map(|_| device.upload(&vec![NONE; batch])).collect::<Result<_, _>>()?,
+            views: (0..shape.layers)
+                .map(|_| device.upload(&vec![TokensView::NONE; batch]))
+                .collect::<Result<_, _>>()?,
             windows: vec![Window::new(division, 0); batch],
             middles: vec![0; batch],
             lengths: vec![0; batch],
@@ -170,7 +169,7 @@ impl<M: Middles> CompressedPasts<M> {
     /// Tells the device where a layer's rows and middles are, and how many tokens they have.
     fn tell(&mut self, layer: usize) -> Result<(), CudaError> {
         let views = self.whole[layer].iter().zip(&self.windows);
-        let views = views.map(|(rows, window)| rows.as_ref().map_or(Ok(NONE), |rows| rows.view(window.held())));
+        let views = views.map(|(rows, window)| Whole::view_of(rows.as_ref(), window.held()));
         self.views[layer].write(&views.collect::<Result<Vec<_>, _>>()?)?;
         self.method.tell(layer, &self.middles)
     }
@@ -248,8 +247,7 @@ impl<M: Middles> CompressedPasts<M> {
         let capacity = self.capacity(held);
         for layer in 0..self.whole.len() {
             let Some(rows) = &self.whole[layer][sequence] else { continue };
-            let larger = Whole::new(device, self.heads, capacity)?;
-            self.moves.copy(device, (rows.view(held)?, 0), (larger.view(held)?, 0), held)?;
+            let larger = rows.enlarged(device, (self.heads, &self.moves), held, capacity)?;
             self.whole[layer][sequence] = Some(larger);
         }
         Ok(true)

@@ -34,8 +34,7 @@ impl ExactPasts {
     pub fn new(device: &Device, shape: &ModelShape, batch: usize) -> Result<Self, CudaError> {
         let heads = shape.heads;
         let attention = ExactAttention::new(device, heads)?;
-        let none = TokensView { keys: 0, values: 0, count: 0, capacity: 0 };
-        let views = || device.upload(&vec![none; batch]);
+        let views = || device.upload(&vec![TokensView::NONE; batch]);
         Ok(ExactPasts {
             heads,
             work: attention.work(device, batch)?,
@@ -55,19 +54,17 @@ impl ExactPasts {
         }
         let room = if rows.is_some() { GROWTH } else { ROOM };
         let capacity = (needed + room).next_multiple_of(ROOM);
-        let larger = Whole::new(device, self.heads, capacity)?;
-        if let Some(rows) = rows.as_ref().filter(|_| held > 0) {
-            self.moves.copy(device, (rows.view(held)?, 0), (larger.view(held)?, 0), held)?;
-        }
-        *rows = Some(larger);
+        *rows = Some(match rows {
+            Some(rows) => rows.enlarged(device, (self.heads, &self.moves), held, capacity)?,
+            None => Whole::new(device, self.heads, capacity)?,
+        });
         self.tell(layer)
     }
 
     /// Tells the device where a layer's rows are, and how many.
     fn tell(&mut self, layer: usize) -> Result<(), CudaError> {
-        let none = TokensView { keys: 0, values: 0, count: 0, capacity: 0 };
         let views = self.rows[layer].iter().zip(&self.lengths);
-        let views = views.map(|(rows, &held)| rows.as_ref().map_or(Ok(none), |rows| rows.view(held)));
+        let views = views.map(|(rows, &held)| Whole::view_of(rows.as_ref(), held));
         self.views[layer].write(&views.collect::<Result<Vec<_>, _>>()?)
     }
 }

@@ -2,6 +2,7 @@
 
 use half::bf16;
 
+use super::append::MoveKernels;
 use crate::attention::{Heads, TokensView};
 use crate::{Buffer, CudaError, Device, Random};
 
@@ -56,6 +57,26 @@ impl Whole {
             Ok(all)
         };
         Ok([side(&self.keys)?, side(&self.values)?])
+    }
+
+    /// Larger room with the first `held` rows.
+    pub(super) fn enlarged(
+        &self,
+        device: &Device,
+        (heads, moves): (Heads, &MoveKernels),
+        held: usize,
+        capacity: usize,
+    ) -> Result<Whole, CudaError> {
+        let larger = Whole::new(device, heads, capacity)?;
+        if held > 0 {
+            moves.copy(device, (self.view(held)?, 0), (larger.view(held)?, 0), held)?;
+        }
+        Ok(larger)
+    }
+
+    /// What kernels are told of rows that may not be there yet.
+    pub(super) fn view_of(rows: Option<&Whole>, count: usize) -> Result<TokensView, CudaError> {
+        rows.map_or(Ok(TokensView::NONE), |rows| rows.view(count))
     }
 
     /// Tokens there is room for.
