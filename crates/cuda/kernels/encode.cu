@@ -140,12 +140,21 @@ extern "C" __global__ void __launch_bounds__(SUPERBLOCK)
 #define VALUE_WARPS 4
 // Halves of a token in shared memory: eight tokens lie in different banks.
 #define VALUE_ROW (CHANNELS + 8)
+// Blocks whose coefficients are written together: a sector of memory for each.
+#define TOGETHER 8
+
+// Where the coefficient of a block of `TOGETHER`, of a warp's direction and harmonic, waits: coefficients that are put, or
+// taken, at the same time lie in different banks.
+__device__ __forceinline__ int waiting_at(int direction, int harmonic, int block) {
+    return (harmonic * 16 + direction) * TOGETHER + (block ^ (direction / 4 + harmonic / 8 * 4));
+}
 
 // Blocks: (superblocks, tiles, ceil(CHANNELS / 64)), of 128 threads: 16 directions a warp.
 extern "C" __global__ void __launch_bounds__(VALUE_WARPS * 32)
     value_coefficients(Rows rows, Side side, Forward forward, const float *cosines, float *values) {
     __shared__ __align__(16) u16 tokens[BLOCK * VALUE_ROW];
     __shared__ float parts[VALUE_WARPS][16][BLOCK + 1];
+    __shared__ float waiting[VALUE_WARPS][16 * BLOCK * TOGETHER];
     __shared__ float cosine[BLOCK][BLOCK + 1];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 tile = blockIdx.y, first = (blockIdx.z * VALUE_WARPS + warp) * 16;
@@ -190,18 +199,25 @@ extern "C" __global__ void __launch_bounds__(VALUE_WARPS * 32)
             for (int i = 0; i < 4; i++)
                 parts[warp][lane / 4 + i / 2 * 8][n * 8 + lane % 4 * 2 + i % 2] = c[n][i] * forward.unit - shift[i / 2];
         __syncwarp();
-        if (there) {
-            float y[BLOCK];
+        float y[BLOCK];
 #pragma unroll
-            for (int t = 0; t < BLOCK; t++) y[t] = parts[warp][lane % 16][t];
+        for (int t = 0; t < BLOCK; t++) y[t] = parts[warp][lane % 16][t];
 #pragma unroll 4
-            for (int i = 0; i < 8; i++) {
-                const int f = lane / 16 * 8 + i;
-                float sum = 0.0f;
+        for (int i = 0; i < 8; i++) {
+            const int f = lane / 16 * 8 + i;
+            float sum = 0.0f;
 #pragma unroll
-                for (int t = 0; t < BLOCK; t++) sum += cosine[f][t] * y[t];
-                const u32 place = (tile * CHANNELS + first + lane % 16) * BLOCK + f;
-                put_coefficient(side, blockIdx.x, place, block, sum, values);
+            for (int t = 0; t < BLOCK; t++) sum += cosine[f][t] * y[t];
+            waiting[warp][waiting_at(lane % 16, f, block % TOGETHER)] = sum;
+        }
+        if (block % TOGETHER == TOGETHER - 1 && there) {
+            __syncwarp();
+            const u32 own_block = lane % TOGETHER, to = block - (TOGETHER - 1) + own_block;
+#pragma unroll 4
+            for (int at = lane / TOGETHER; at < 16 * BLOCK; at += 32 / TOGETHER) {
+                const int f = at / 16, direction = at % 16;
+                const u32 place = (tile * CHANNELS + first + direction) * BLOCK + f;
+                put_coefficient(side, blockIdx.x, place, to, waiting[warp][waiting_at(direction, f, own_block)], values);
             }
         }
         __syncthreads();
@@ -268,10 +284,38 @@ __device__ __forceinline__ Task task_of(u32 superblocks, u32 parts) {
     return task;
 }
 
-// Four values ahead.
-__device__ __forceinline__ void load_values(float (&x)[4], const float *own, u32 first, u32 end) {
+// Four coefficients from `first` on, of which those beyond `end` are the last one again.
+struct Four {
+    float x[4];
+    u32 bits[4];
+    float weight[4];
+};
+__device__ __forceinline__ Four load_four(const Side &side, const float *own, u32 first, u32 end) {
+    Four four;
 #pragma unroll
-    for (u32 i = 0; i < 4; i++) x[i] = own[u64(min(first + i, end - 1)) * LANES];
+    for (u32 i = 0; i < 4; i++) {
+        const u32 at = min(first + i, end - 1);
+        four.x[i] = __ldg(own + u64(at) * LANES);
+        four.bits[i] = __ldg(side.bits + at);
+        const float size = __ldg(side.sizes + at), square = __fmul_rn(size, size);
+        four.weight[i] = square > 0.0f ? fminf(square, HEAVIEST) : 0.0f;
+    }
+    return four;
+}
+
+// The weighted error of the nearest level of each subset.
+__device__ __forceinline__ void errors_of(float x, u32 bits, float weight, const float *thresholds, const float *level,
+                                          float (&error)[4]) {
+    const u32 base = levels_of(bits), half = 1u << (bits - 1);
+    u32 heap[4] = {1, 1, 1, 1};
+    for (u32 depth = 1; depth < bits; depth++)
+#pragma unroll
+        for (int s = 0; s < 4; s++) heap[s] = 2 * heap[s] + (x > thresholds[base + 4 * heap[s] + s]);
+#pragma unroll
+    for (int s = 0; s < 4; s++) {
+        const float miss = x - level[base + 4 * (heap[s] - half) + s];
+        error[s] = __fmul_rn(__fmul_rn(miss, miss), weight);
+    }
 }
 
 // survivors [superblocks][n][16]: bit s says whether state s is reached from the upper of its predecessors. origins
@@ -291,13 +335,10 @@ extern "C" __global__ void __launch_bounds__(CODE_WARPS * 32)
     float metrics[STATES];
 #pragma unroll
     for (int s = 0; s < STATES; s++) metrics[s] = task.part == 0 && s > 0 ? UNREACHED : 0.0f;
-    float ahead[4];
-    load_values(ahead, own, first, end);
+    Four ahead = load_four(side, own, first, end);
     for (u32 four = first; four < end; four += 4) {
-        float now[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) now[i] = ahead[i];
-        if (four + 4 < end) load_values(ahead, own, four + 4, end);
+        const Four now = ahead;
+        if (four + 4 < end) ahead = load_four(side, own, four + 4, end);
         if (four % 16 == 0) {
             float top = metrics[0];
 #pragma unroll
@@ -305,27 +346,22 @@ extern "C" __global__ void __launch_bounds__(CODE_WARPS * 32)
 #pragma unroll
             for (int s = 0; s < STATES; s++) metrics[s] -= top;
         }
-#pragma unroll 1
-        for (u32 i = 0; i < 4 && four + i < end; i++) {
-            const u32 at = four + i, bits = side.bits[at], base = levels_of(bits), half = 1u << (bits - 1);
-            const float size = side.sizes[at], x = clean(i < 2 ? (i ? now[1] : now[0]) : (i == 3 ? now[3] : now[2]));
-            const float square = __fmul_rn(size, size), weight = square > 0.0f ? fminf(square, HEAVIEST) : 0.0f;
-            u32 heap[4] = {1, 1, 1, 1};
-            for (u32 depth = 1; depth < bits; depth++)
+        // Searches wait for shared memory, and not for each other.
+        float error[4][4];
 #pragma unroll
-                for (int s = 0; s < 4; s++) heap[s] = 2 * heap[s] + (x > thresholds[base + 4 * heap[s] + s]);
-            float error[4];
+        for (int i = 0; i < 4; i++)
+            errors_of(clean(now.x[i]), now.bits[i], now.weight[i], thresholds, level, error[i]);
 #pragma unroll
-            for (int s = 0; s < 4; s++) {
-                const float miss = x - level[base + 4 * (heap[s] - half) + s];
-                error[s] = __fmul_rn(__fmul_rn(miss, miss), weight);
-            }
+        for (u32 i = 0; i < 4; i++) {
+            const u32 at = four + i;
+            if (at >= end) break;
             float reached[STATES];
             u32 uppers = 0;
 #pragma unroll
             for (int next = 0; next < STATES; next++) {
-                const float lower = metrics[next / 2] - error[subset_of(next / 2, next % 2)];
-                const float upper = metrics[next / 2 + STATES / 2] - error[subset_of(next / 2 + STATES / 2, next % 2)];
+                const float lower = metrics[next / 2] - error[i][subset_of(next / 2, next % 2)];
+                const float upper =
+                    metrics[next / 2 + STATES / 2] - error[i][subset_of(next / 2 + STATES / 2, next % 2)];
                 uppers |= upper > lower ? 1u << next : 0;
                 reached[next] = fmaxf(lower, upper);
             }
@@ -394,9 +430,10 @@ extern "C" __global__ void __launch_bounds__(CODE_WARPS * 32)
     u32 position = starts[task.part + 1], open = position / 32, word = 0;
 #pragma unroll 4
     for (u32 at = end; at-- > begin;) {
-        const u32 bits = side.bits[at], base = levels_of(bits), half = 1u << (bits - 1);
-        const float x = clean(own[u64(at) * LANES]);
-        const u32 b = state & 1, before = state >> 1 | (u32(uppers[u64(at) * LANES]) >> state & 1) << 2;
+        // Read past the writing of words, which the compiler would keep in order otherwise.
+        const u32 bits = __ldg(side.bits + at), base = levels_of(bits), half = 1u << (bits - 1);
+        const float x = clean(__ldg(own + u64(at) * LANES));
+        const u32 b = state & 1, before = state >> 1 | (u32(__ldg(uppers + u64(at) * LANES)) >> state & 1) << 2;
         const u32 r = before * 2 + b, subset = (r >> 2 & 1) + 2 * parity(r & 11);
         u32 heap = 1;
         for (u32 depth = 1; depth < bits; depth++) heap = 2 * heap + (x > thresholds[base + 4 * heap + subset]);

@@ -19,8 +19,8 @@ const CODE_THREADS: usize = 128;
 const CODE_WARPS: usize = CODE_THREADS / 32;
 /// Directions of a block of values.
 const VALUE_DIRECTIONS: usize = 64;
-/// The most superblocks that are coded together: 16k tokens. Working memory is for as many.
-const MOST_SUPERBLOCKS: usize = 64;
+/// The most superblocks that are coded together: 32k tokens. Working memory is for as many.
+const MOST_SUPERBLOCKS: usize = 128;
 
 /// The kernels for one layer's sizes.
 #[derive(Debug)]
