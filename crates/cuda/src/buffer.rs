@@ -143,6 +143,42 @@ impl<T: DeviceRepr> Buffer<T> {
     }
 }
 
+/// Takes numbers to a GPU, from any thread; clones do the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Loader {
+    /// What uses them.
+    stream: Arc<CudaStream>,
+    /// What copies them.
+    by: Arc<CudaStream>,
+}
+
+impl Loader {
+    /// In the order of everything else.
+    pub(crate) fn in_order(device: &Device) -> Self {
+        Loader { stream: Arc::clone(device.stream()), by: Arc::clone(device.stream()) }
+    }
+
+    /// Beside what the device goes on with.
+    pub(crate) fn beside(device: &Device) -> Self {
+        Loader { stream: Arc::clone(device.stream()), by: Arc::clone(device.beside()) }
+    }
+
+    /// A copy of `numbers`; kernels that are launched from now on find them.
+    pub(crate) fn upload<T: DeviceRepr>(&self, numbers: &[T]) -> Result<Buffer<T>, CudaError> {
+        let mut buffer = Buffer::uninitialised(&self.by, numbers.len())?;
+        buffer.write(numbers)?;
+        if Arc::ptr_eq(&self.stream, &self.by) {
+            return Ok(buffer);
+        }
+        self.by.synchronize().during("copying to the GPU")?;
+        let (len, stream) = (buffer.len(), Arc::clone(&self.stream));
+        // SAFETY: `leak` gives away what was allocated for so many numbers. The copy is done, so that the stream it belongs
+        // to from now on, which frees it in its own order, has nothing to wait for.
+        let slice = unsafe { stream.upgrade_device_ptr(buffer.slice.leak(), len) };
+        Ok(Buffer { slice, stream })
+    }
+}
+
 /// Numbers that are to be copied to the host beside what the device goes on with.
 #[derive(Debug)]
 pub(crate) struct Beside<T> {

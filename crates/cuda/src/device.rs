@@ -6,7 +6,7 @@ use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaModule, CudaStream, DeviceRepr, sys};
 
 use crate::CudaError;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Loader};
 use crate::compiled::Compiler;
 use crate::error::While;
 use crate::source::Source;
@@ -33,7 +33,7 @@ pub struct DeviceInfo {
 pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    /// For copies to the host beside what is computed.
+    /// For copies beside what is computed.
     beside: Arc<CudaStream>,
     info: DeviceInfo,
     compiler: Compiler,
@@ -133,9 +133,7 @@ impl Device {
     /// # Errors
     /// [`CudaError::Memory`].
     pub fn upload<T: DeviceRepr>(&self, numbers: &[T]) -> Result<Buffer<T>, CudaError> {
-        let mut buffer = self.uninitialised(numbers.len())?;
-        buffer.write(numbers)?;
-        Ok(buffer)
+        Loader::in_order(self).upload(numbers)
     }
 
     /// Makes this device the calling thread's, as libraries of NVIDIA want it.

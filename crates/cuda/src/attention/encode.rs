@@ -11,6 +11,7 @@ pub use super::encode_tables::EncoderTables;
 use super::encode_tables::{PART, SideTables};
 use super::seal::Leaving;
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK, SpectralSizes};
+use crate::buffer::Loader;
 use crate::kernel::{Kernel, arg, narrow};
 use crate::{Buffer, CudaError, Device, Source};
 
@@ -99,7 +100,7 @@ impl SpectralEncoder {
     /// # Errors
     /// [`CudaError::Length`], [`CudaError::Shape`] for tables of other sizes; [`CudaError::Memory`].
     pub fn tables(&self, device: &Device, code: &LayerCode) -> Result<EncoderTables, CudaError> {
-        EncoderTables::new(device, &self.sizes, code)
+        EncoderTables::new(&Loader::in_order(device), &self.sizes, code)
     }
 
     /// Codes whole superblocks of rows, the first of which has position `position`, as words of a cache,

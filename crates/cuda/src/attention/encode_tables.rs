@@ -7,7 +7,8 @@ use half::f16;
 use super::Heads;
 use super::code::{LayerCode, SideCode};
 use super::spectral::{BLOCK, KEY_TILE, SpectralSizes};
-use crate::{Buffer, CudaError, Device};
+use crate::buffer::Loader;
+use crate::{Buffer, CudaError};
 
 /// Coefficients of a part of a stream, `PART` in the source.
 pub(super) const PART: usize = 256;
@@ -68,21 +69,21 @@ unsafe impl DeviceRepr for ForwardView {}
 
 impl EncoderTables {
     /// Of a layer.
-    pub(super) fn new(device: &Device, sizes: &SpectralSizes, code: &LayerCode) -> Result<Self, CudaError> {
+    pub(crate) fn new(loader: &Loader, sizes: &SpectralSizes, code: &LayerCode) -> Result<Self, CudaError> {
         let Heads { kv_heads, head_dim, .. } = sizes.heads;
         let tiles = kv_heads * head_dim / KEY_TILE;
-        let keys = SideTables::new(device, &code.keys, tiles * BLOCK * KEY_TILE, BLOCK * head_dim)?;
+        let keys = SideTables::new(loader, &code.keys, tiles * BLOCK * KEY_TILE, BLOCK * head_dim)?;
         check("the way of keys", code.keys.forward.len(), tiles * KEY_TILE * KEY_TILE)?;
         check("what is taken off keys", code.keys.shift.len(), tiles * KEY_TILE)?;
         let (tiles, channels) = (sizes.value_tiles(), sizes.channels());
-        let values = SideTables::new(device, &code.values, tiles * channels * BLOCK, channels * BLOCK)?;
+        let values = SideTables::new(loader, &code.values, tiles * channels * BLOCK, channels * BLOCK)?;
         check("the way of values", code.values.forward.len(), tiles * channels * channels)?;
         check("what is taken off values", code.values.shift.len(), tiles * channels)?;
-        let keys = SideTables { matrix: Matrix::Wide(device.upload(&code.keys.forward)?), ..keys };
+        let keys = SideTables { matrix: Matrix::Wide(loader.upload(&code.keys.forward)?), ..keys };
         let largest = code.values.forward.iter().fold(0.0f32, |most, x| most.max(x.abs()));
         let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
         let halves: Vec<u16> = code.values.forward.iter().map(|x| f16::from_f32(x / unit).to_bits()).collect();
-        let values = SideTables { matrix: Matrix::Narrow(device.upload(&halves)?), unit, ..values };
+        let values = SideTables { matrix: Matrix::Narrow(loader.upload(&halves)?), unit, ..values };
         Ok(EncoderTables { sides: [keys, values] })
     }
 
@@ -104,7 +105,7 @@ impl EncoderTables {
 
 impl SideTables {
     /// All but the matrix; `places` places in all, `dense` of each part that starts are of.
-    fn new(device: &Device, code: &SideCode, places: usize, dense: usize) -> Result<Self, CudaError> {
+    fn new(loader: &Loader, code: &SideCode, places: usize, dense: usize) -> Result<Self, CudaError> {
         let count = code.bits.len();
         for (what, got) in [("sizes", code.sizes.len()), ("places", code.places.len())] {
             check(what, got, count)?;
@@ -129,12 +130,12 @@ impl SideTables {
             starts.push(starts[starts.len() - 1] + part.iter().map(|&bits| u32::from(bits)).sum::<u32>());
         }
         Ok(SideTables {
-            numbers: device.upload(&numbers)?,
-            sizes: device.upload(&code.sizes)?,
-            bits: device.upload(&code.bits)?,
-            starts: device.upload(&starts)?,
-            matrix: Matrix::Wide(device.upload(&[])?),
-            shift: device.upload(&code.shift)?,
+            numbers: loader.upload(&numbers)?,
+            sizes: loader.upload(&code.sizes)?,
+            bits: loader.upload(&code.bits)?,
+            starts: loader.upload(&starts)?,
+            matrix: Matrix::Wide(loader.upload(&[])?),
+            shift: loader.upload(&code.shift)?,
             unit: 1.0,
             count,
             words: fourier_kv_spectral::trellis::words(&code.bits),

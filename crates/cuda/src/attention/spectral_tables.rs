@@ -8,6 +8,7 @@ use super::Heads;
 use super::spectral::{BLOCK, KEY_TILE, SUPERBLOCK, SpectralSizes};
 use super::spectral_rows::Rows;
 use super::spectral_units::{Arrangement, Place};
+use crate::buffer::Loader;
 use crate::kernel::narrow;
 use crate::{Buffer, CudaError, Device};
 
@@ -58,18 +59,18 @@ pub struct SpectralTables {
 struct Coding([Buffer<u32>; 4]);
 
 impl Coding {
-    fn of_keys(device: &Device, arrangement: &Arrangement) -> Result<Self, CudaError> {
+    fn of_keys(loader: &Loader, arrangement: &Arrangement) -> Result<Self, CudaError> {
         let Arrangement { units, pairs, seconds, parts, .. } = arrangement;
-        Self::upload(device, [units.as_flattened(), pairs.as_flattened(), seconds, parts.as_flattened()])
+        Self::upload(loader, [units.as_flattened(), pairs.as_flattened(), seconds, parts.as_flattened()])
     }
 
-    fn of_values(device: &Device, rows: &Rows) -> Result<Self, CudaError> {
+    fn of_values(loader: &Loader, rows: &Rows) -> Result<Self, CudaError> {
         let Rows { units, lanes, words, parts, .. } = rows;
-        Self::upload(device, [units, lanes.as_flattened(), words.as_flattened(), parts.as_flattened()])
+        Self::upload(loader, [units, lanes.as_flattened(), words.as_flattened(), parts.as_flattened()])
     }
 
-    fn upload(device: &Device, [a, b, c, d]: [&[u32]; 4]) -> Result<Self, CudaError> {
-        Ok(Coding([device.upload(a)?, device.upload(b)?, device.upload(c)?, device.upload(d)?]))
+    fn upload(loader: &Loader, [a, b, c, d]: [&[u32]; 4]) -> Result<Self, CudaError> {
+        Ok(Coding([loader.upload(a)?, loader.upload(b)?, loader.upload(c)?, loader.upload(d)?]))
     }
 
     fn view(&self) -> [u64; 4] {
@@ -120,6 +121,17 @@ impl SpectralTables {
         values: Coefficients<'_>,
         back: Back<'_>,
     ) -> Result<Self, CudaError> {
+        Self::load(&Loader::in_order(device), sizes, keys, values, back)
+    }
+
+    /// The same, as a loader does it.
+    pub(crate) fn load(
+        loader: &Loader,
+        sizes: &SpectralSizes,
+        keys: Coefficients<'_>,
+        values: Coefficients<'_>,
+        back: Back<'_>,
+    ) -> Result<Self, CudaError> {
         let Heads { kv_heads, head_dim, .. } = sizes.heads;
         let all = [
             ("the starts of keys", keys.starts.len(), kv_heads + 1),
@@ -152,13 +164,13 @@ impl SpectralTables {
         let key_back: Vec<f16> = back.keys.iter().map(|x| f16::from_f32(x * units[0])).collect();
         let value_back = value_back(sizes, back.values, &values.directions, units[1]);
         Ok(SpectralTables {
-            codings: [Coding::of_keys(device, &keys)?, Coding::of_values(device, &values)?],
-            key_back: device.upload(&key_back)?,
-            key_means: device.upload(back.key_means)?,
-            value_back: device.upload(&value_back)?,
-            value_means: device.upload(back.value_means)?,
+            codings: [Coding::of_keys(loader, &keys)?, Coding::of_values(loader, &values)?],
+            key_back: loader.upload(&key_back)?,
+            key_means: loader.upload(back.key_means)?,
+            value_back: loader.upload(&value_back)?,
+            value_means: loader.upload(back.value_means)?,
             words,
-            sources: device.upload([keys.sources, values.sources].concat().as_flattened())?,
+            sources: loader.upload([keys.sources, values.sources].concat().as_flattened())?,
         })
     }
 

@@ -58,6 +58,9 @@ pub trait Middles: Send {
     /// as they are held on to.
     fn begin(&mut self, device: &Device, beginning: Beginning<'_>) -> Result<(), CudaError>;
 
+    /// Goes on with what was begun before, so far as others need not wait for it.
+    fn catch_up(&mut self, device: &Device) -> Result<(), CudaError>;
+
     /// Everything that was begun is done, as far as the device is told of it.
     fn settle(&mut self, device: &Device) -> Result<(), CudaError>;
 
@@ -114,7 +117,7 @@ pub struct CompressedPasts<M> {
     /// Tokens in the middle of each sequence.
     middles: Vec<usize>,
     lengths: Vec<usize>,
-    /// Exact rows of the layer whose prompt is being read, and of the one before it while it is still needed.
+    /// Exact rows of the layer whose prompt is being read, and of those before it that are still needed.
     prompts: Vec<Arc<Whole>>,
 }
 
@@ -292,8 +295,8 @@ impl<M: Middles> Pasts for CompressedPasts<M> {
     }
 
     fn seal(&mut self, device: &Device, layer: usize, sequence: usize, tokens: usize) -> Result<(), CudaError> {
-        // What is left of the layer before is done while the device computes this one.
-        self.method.settle(device)?;
+        // What is left of the layers before is done while the device computes this one.
+        self.method.catch_up(device)?;
         let Some(rows) = self.prompts.last().map(Arc::clone) else { return Err(no_prompt()) };
         let place = Place { layer, sequence };
         let count = self.method.begins_with(self.division.first_middle(tokens));

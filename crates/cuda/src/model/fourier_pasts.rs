@@ -254,6 +254,10 @@ impl Middles for FourierMiddles {
         Ok(())
     }
 
+    fn catch_up(&mut self, _: &Device) -> Result<(), CudaError> {
+        Ok(())
+    }
+
     fn settle(&mut self, _: &Device) -> Result<(), CudaError> {
         Ok(())
     }

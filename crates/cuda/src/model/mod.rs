@@ -29,6 +29,6 @@ pub use past::Pasts;
 pub use prompt::{PromptError, TILE};
 pub use prompt_rows::PromptRows;
 pub use shape::ModelShape;
-pub use spectral_pasts::{FitSpectral, SpectralPasts, SpectralSettings};
+pub use spectral_pasts::{FitSpectral, LAYERS_AT_ONCE, SpectralPasts, SpectralSettings};
 pub use weights::{Part, Weights};
 pub use whole::Whole;

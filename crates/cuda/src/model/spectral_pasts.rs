@@ -1,9 +1,10 @@
 //! The middle of each sequence as codes of a block transform; sink and window held whole.
 //!
 //! A prompt's layer is coded with tables that the host makes of a sample of it, on a thread of its own while the device
-//! computes the next layer. From then on 256 tokens, a superblock, leave the window together and are coded with the same
+//! computes the next layers. From then on 256 tokens, a superblock, leave the window together and are coded with the same
 //! tables.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -20,14 +21,21 @@ use crate::attention::spectral::{
     SpectralWork,
 };
 use crate::attention::{Heads, TokensView};
+use crate::buffer::Loader;
 use crate::{Buffer, CudaError, Device};
+
+/// Layers of a prompt whose tables are made at the same time, at most: making them takes longer than computing a layer of a
+/// short prompt.
+pub const LAYERS_AT_ONCE: usize = 3;
+/// Tokens of all of them, as their rows are held until they are coded: 400 MB of eight heads of 128 dims.
+const TOKENS_AT_ONCE: usize = 98_304;
 
 /// Makes the tables of a layer's codes.
 pub trait FitSpectral: Send + Sync {
     /// Tokens of a sample, at most; it comes in runs of 16.
     fn most_tokens(&self) -> usize;
 
-    /// The tables that fit a sample of a prompt's layer.
+    /// The tables that fit a sample of a prompt's layer; asked for [`LAYERS_AT_ONCE`] layers by as many threads.
     fn fit(&self, rows: &PromptRows) -> LayerCode;
 }
 
@@ -73,7 +81,8 @@ pub struct SpectralMiddles {
     /// For sequences without codes.
     empty: SpectralTables,
     none: Codes,
-    pending: Option<Pending>,
+    /// In the order of layers.
+    pending: VecDeque<Pending>,
     /// Of the layers that are being coded.
     coding: EncoderWork,
 }
@@ -102,11 +111,8 @@ struct Pending {
     rows: Arc<Whole>,
     first: usize,
     count: usize,
-    code: JoinHandle<Fitted>,
+    tables: JoinHandle<Result<Tables, CudaError>>,
 }
-
-/// What a thread that makes tables ends with.
-type Fitted = Result<LayerCode, CudaError>;
 
 impl SpectralPasts {
     /// Empty pasts of `batch` sequences.
@@ -156,24 +162,28 @@ impl SpectralMiddles {
             views,
             empty,
             none,
-            pending: None,
+            pending: VecDeque::new(),
             coding: EncoderWork::default(),
             settings,
         })
     }
 
     /// Begins to make tables of a sample of rows, beside what the device goes on with.
-    fn fit(&self, device: &Device, beginning: &Beginning<'_>) -> Result<JoinHandle<Fitted>, CudaError> {
+    fn fit(
+        &self,
+        device: &Device,
+        beginning: &Beginning<'_>,
+    ) -> Result<JoinHandle<Result<Tables, CudaError>>, CudaError> {
         let &Beginning { place, rows, first, count, energy } = beginning;
         let leaving = Leaving { tokens: rows.view(first + count)?, first, count };
         let (sample, starts) = self.encoder.sample(device, leaving, self.settings.fit.most_tokens())?;
         let sample = sample.read_beside(device)?;
         let energy = energy.later(device, self.settings.sizes.heads)?;
-        let fit = Arc::clone(&self.settings.fit);
+        let (fit, sizes, loader) = (Arc::clone(&self.settings.fit), self.settings.sizes, Loader::beside(device));
         let work = move || {
             let mut keys = sample.read()?;
             let (values, energy) = (keys.split_off(keys.len() / 2), energy()?);
-            Ok(fit.fit(&PromptRows {
+            let code = fit.fit(&PromptRows {
                 layer: place.layer,
                 tokens: count,
                 starts: starts.into_iter().map(|start| first + start).collect(),
@@ -182,19 +192,24 @@ impl SpectralMiddles {
                 values,
                 query_energy: energy.sums,
                 queries: energy.tokens,
-            }))
+            });
+            Tables::new(&loader, &sizes, &code)
         };
         let named = std::thread::Builder::new().name("fourier-kv-fit".to_owned());
         named.spawn(work).map_err(|error| failed(error.to_string()))
     }
 
-    /// Tables of a layer on the device.
-    fn tables(&self, device: &Device, code: &LayerCode) -> Result<Tables, CudaError> {
-        let (keys, values) = (code.keys.coefficients(), code.values.coefficients());
-        let attend = SpectralTables::new(device, &self.settings.sizes, keys, values, code.back())?;
-        let encode = self.encoder.tables(device, code)?;
-        let bytes = encode.bytes() + attend_bytes(code, attend.stride());
-        Ok(Tables { attend, encode, bytes })
+    /// Codes the oldest layer that waits, once its tables are there.
+    fn settle_one(&mut self, device: &Device) -> Result<(), CudaError> {
+        let Some(Pending { place, rows, first, count, tables }) = self.pending.pop_front() else { return Ok(()) };
+        let tables = tables.join().map_err(|_| failed("the thread ended early".to_owned()))??;
+        self.code(device, place, Arc::new(tables), Leaving { tokens: rows.view(first + count)?, first, count })
+    }
+
+    /// Whether the oldest layer that waits is to be coded now: its tables are there, or too many others would be held.
+    fn is_next(&self) -> bool {
+        let Some(Pending { count, tables, .. }) = self.pending.front() else { return false };
+        tables.is_finished() || self.pending.len() >= (TOKENS_AT_ONCE / count).clamp(1, LAYERS_AT_ONCE)
     }
 
     /// Codes what a middle is begun with.
@@ -232,6 +247,17 @@ impl SpectralMiddles {
     }
 }
 
+impl Tables {
+    /// Of a layer, on the device.
+    fn new(loader: &Loader, sizes: &SpectralSizes, code: &LayerCode) -> Result<Self, CudaError> {
+        let (keys, values) = (code.keys.coefficients(), code.values.coefficients());
+        let attend = SpectralTables::load(loader, sizes, keys, values, code.back())?;
+        let encode = EncoderTables::new(loader, sizes, code)?;
+        let bytes = encode.bytes() + attend_bytes(code, attend.stride());
+        Ok(Tables { attend, encode, bytes })
+    }
+}
+
 /// Tables without a coefficient.
 fn empty_tables(device: &Device, sizes: &SpectralSizes) -> Result<SpectralTables, CudaError> {
     let Heads { kv_heads, head_dim, .. } = sizes.heads;
@@ -265,25 +291,32 @@ impl Middles for SpectralMiddles {
     }
 
     fn begin(&mut self, device: &Device, beginning: Beginning<'_>) -> Result<(), CudaError> {
-        self.settle(device)?;
         let Beginning { place, rows, first, count, .. } = beginning;
         if let Some(tables) = self.shared(place.layer) {
             let leaving = Leaving { tokens: rows.view(first + count)?, first, count };
             return self.code(device, place, tables, leaving);
         }
-        let code = self.fit(device, &beginning)?;
-        self.pending = Some(Pending { place, rows: Arc::clone(rows), first, count, code });
+        let tables = self.fit(device, &beginning)?;
+        self.pending.push_back(Pending { place, rows: Arc::clone(rows), first, count, tables });
+        Ok(())
+    }
+
+    fn catch_up(&mut self, device: &Device) -> Result<(), CudaError> {
+        while self.is_next() {
+            self.settle_one(device)?;
+        }
         Ok(())
     }
 
     fn settle(&mut self, device: &Device) -> Result<(), CudaError> {
-        let Some(Pending { place, rows, first, count, code }) = self.pending.take() else { return Ok(()) };
-        let code = code.join().map_err(|_| failed("the thread ended early".to_owned()))??;
-        let tables = Arc::new(self.tables(device, &code)?);
-        self.code(device, place, tables, Leaving { tokens: rows.view(first + count)?, first, count })
+        while !self.pending.is_empty() {
+            self.settle_one(device)?;
+        }
+        Ok(())
     }
 
     fn clear(&mut self, Place { layer, sequence }: Place) {
+        self.pending.retain(|pending| pending.place != Place { layer, sequence });
         self.middles[layer][sequence] = None;
     }
 

@@ -93,9 +93,9 @@ struct Chooser {
 impl ChooseDims for Chooser {
     fn choose(&self, rows: &PromptRows, period: usize) -> [Vec<u16>; 2] {
         let shape = self.host.shape();
-        let transforms = self.host.workspace.transforms(period);
+        let transforms = self.host.workspace(rows.layer).transforms(period);
         let mut found: Vec<[Vec<u16>; 2]> = vec![Default::default(); shape.kv_heads];
-        self.host.workspace.team().for_parts(Chunks::new(&mut found, 1), |head, dims| {
+        self.host.workspace(rows.layer).team().for_parts(Chunks::new(&mut found, 1), |head, dims| {
             dims[0] = self.of_head(rows, head, &transforms);
         });
         let [mut keys, mut values] = [Vec::new(), Vec::new()];

@@ -20,7 +20,9 @@ use fourier_kv_cache::spectral::SpectralSettings;
 use fourier_kv_cache::{CacheContext, CacheKind};
 use fourier_kv_cuda::attention::Heads;
 use fourier_kv_cuda::model::SpectralSettings as DeviceSpectralSettings;
-use fourier_kv_cuda::model::{Batch, ExactPasts, FourierPasts, Model, ModelShape, Pasts, SpectralPasts, Weights};
+use fourier_kv_cuda::model::{
+    Batch, ExactPasts, FourierPasts, LAYERS_AT_ONCE, Model, ModelShape, Pasts, SpectralPasts, Weights,
+};
 pub use fourier_kv_cuda::{Compiler, CudaError, Device, DeviceInfo};
 use fourier_kv_kernels::isa::Isa;
 use fourier_kv_model::config::ModelConfig;
@@ -84,12 +86,12 @@ impl DeviceModel {
                 return Err(PlanError::NoUse { kind: kind.name() }.into());
             }
             CacheKind::Fourier(settings) => {
-                let host = Arc::new(Host::new(engine)?);
+                let host = Arc::new(Host::new(engine, 1)?);
                 let settings = fourier::settings(settings, shape.heads, plan.as_deref(), host)?;
                 Box::new(FourierPasts::new(device, shape, settings, 1)?)
             }
             CacheKind::Spectral(settings) => {
-                let host = Arc::new(Host::new(engine)?);
+                let host = Arc::new(Host::new(engine, LAYERS_AT_ONCE)?);
                 let settings = spectral::settings(settings, shape.heads, plan.as_deref(), host)?;
                 Box::new(SpectralPasts::new(device, shape, settings, 1)?)
             }
@@ -120,7 +122,7 @@ pub fn spectral_settings(
     threads: usize,
 ) -> Result<DeviceSpectralSettings, EngineError> {
     check(&CacheKind::Spectral(settings.clone()))?;
-    let host = Arc::new(Host::of(context, Isa::detect(), threads)?);
+    let host = Arc::new(Host::of(context, Isa::detect(), (threads, LAYERS_AT_ONCE))?);
     Ok(spectral::settings(settings, heads, None, host)?)
 }
 

@@ -71,7 +71,7 @@ impl FitSpectral for Fit {
         let PromptRows { layer, tokens, starts, keys, values, query_energy, queries, .. } = rows;
         let sample =
             LayerSample { layer: *layer, tokens: *tokens, starts, keys, values, query_energy, queries: *queries };
-        let [keys, values] = self.fitter.fit(&sample, &self.host.workspace);
+        let [keys, values] = self.fitter.fit(&sample, self.host.workspace(*layer));
         let Heads { kv_heads, head_dim, .. } = self.sizes.heads;
         let channels = self.sizes.channels();
         LayerCode {
