@@ -126,10 +126,11 @@ extern "C" __global__ void __launch_bounds__(HEAD_DIM) add_energy(const bf16 *qu
     const u32 head = blockIdx.y, pieces = gridDim.x, heads = gridDim.y;
     const u32 first = u32(u64(rows) * blockIdx.x / pieces), end = u32(u64(rows) * (blockIdx.x + 1) / pieces);
     float sum = 0.0f;
-    for (u32 row = first; row < end; row++) {
-        const bf16 *at = queries + (u64(row) * heads + head) * group * HEAD_DIM + threadIdx.x;
-        for (u32 h = 0; h < group; h++) {
-            const float q = bf16_to_float(at[h * HEAD_DIM]);
+    for (u32 h = 0; h < group; h++) {
+        const bf16 *at = queries + (u64(head) * group + h) * HEAD_DIM + threadIdx.x;
+#pragma unroll 8
+        for (u32 row = first; row < end; row++) {
+            const float q = bf16_to_float(at[u64(row) * heads * group * HEAD_DIM]);
             sum += q * q;
         }
     }

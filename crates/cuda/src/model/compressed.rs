@@ -163,10 +163,11 @@ impl<M: Middles> CompressedPasts<M> {
         self.prompts.last().expect("there is one now").view(tokens)
     }
 
-    /// Rows that a sequence will hold whole, with room for blocks to fill.
-    fn capacity(&self, held: usize) -> usize {
+    /// Rows that there is to be room for: up to where the next block is full, and where blocks leave, up to where one does.
+    fn capacity(&self, held: usize, has_middle: bool) -> usize {
         let Division { sink, window, step, .. } = self.division;
-        (held.saturating_sub(sink) + 1).max(window + 1).next_multiple_of(step) + sink + step
+        let full = (held.saturating_sub(sink) + 1).next_multiple_of(step);
+        sink + if has_middle { full.max(window.next_multiple_of(step) + step) } else { full }
     }
 
     /// Tells the device where a layer's rows and middles are, and how many tokens they have.
@@ -209,7 +210,7 @@ impl<M: Middles> CompressedPasts<M> {
         middle: usize,
     ) -> Result<(), CudaError> {
         let sink = self.division.sink.min(tokens);
-        let whole = Whole::new(device, self.heads, self.capacity(tokens - middle))?;
+        let whole = Whole::new(device, self.heads, self.capacity(tokens - middle, middle > 0))?;
         let (from, to) = (rows.view(tokens)?, whole.view(tokens - middle)?);
         self.moves.copy(device, (from, 0), (to, 0), sink)?;
         self.moves.copy(device, (from, sink + middle), (to, sink), tokens - middle - sink)?;
@@ -247,7 +248,7 @@ impl<M: Middles> CompressedPasts<M> {
         if !self.whole.first().is_some_and(|layer| is_full(&layer[sequence])) {
             return Ok(false);
         }
-        let capacity = self.capacity(held);
+        let capacity = self.capacity(held, self.middles[sequence] > 0);
         for layer in 0..self.whole.len() {
             let Some(rows) = &self.whole[layer][sequence] else { continue };
             let larger = rows.enlarged(device, (self.heads, &self.moves), held, capacity)?;
