@@ -25,7 +25,36 @@ fn product_by(team: &Team, workspace: &Workspace, weights: &[f32], x: &[f32], co
 }
 
 /// `[columns][rows]` of `matrix`, `[rows][columns]`.
-pub(crate) fn turned(matrix: &[f32], columns: usize) -> Vec<f32> {
+pub(crate) fn turned<T: Copy + Default>(matrix: &[T], columns: usize) -> Vec<T> {
+    /// As many numbers as a cache line holds, and as many lines as there is room for where all are a power of two apart.
+    const ROWS: usize = 16;
+    const COLUMNS: usize = 8;
     let rows = matrix.len() / columns;
-    (0..matrix.len()).map(|at| matrix[at % rows * columns + at / rows]).collect()
+    let mut turned = vec![T::default(); rows * columns];
+    for first_row in (0..rows).step_by(ROWS) {
+        let from = &matrix[first_row * columns..];
+        for first in (0..columns).step_by(COLUMNS) {
+            for column in first..columns.min(first + COLUMNS) {
+                let to = &mut turned[column * rows + first_row..(column + 1) * rows];
+                let column = from.iter().skip(column).step_by(columns);
+                to.iter_mut().take(ROWS).zip(column).for_each(|(to, x)| *to = *x);
+            }
+        }
+    }
+    turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turning_puts_columns_in_rows() {
+        for (rows, columns) in [(1, 1), (3, 40), (16, 8), (37, 21), (64, 1)] {
+            let matrix: Vec<usize> = (0..rows * columns).collect();
+            let turned = turned(&matrix, columns);
+            let expected = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+            assert_eq!(turned, expected.collect::<Vec<_>>(), "{rows} x {columns}");
+        }
+    }
 }

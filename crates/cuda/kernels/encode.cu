@@ -11,8 +11,8 @@
 // that, since survivors meet after a few times the three coefficients that a state remembers. Each part says for each of its
 // last states where it comes from, so the path through all parts is one path, whatever was preferred.
 // 31,744 tokens of 8 heads of 128 dims, 60 million coefficients: floors 0.25 ms (coefficients are written once and read
-// twice) and 0.4 ms (8 warp instructions each); 2.7 ms seen, of which code_paths 0.83, value_coefficients 0.78,
-// code_symbols 0.64, key_coefficients 0.27, code_ends 0.10 (docs/kernels.md).
+// twice) and 0.4 ms (8 warp instructions each); 1.61 ms seen, of which code_paths 0.64, value_coefficients 0.36,
+// code_symbols 0.35, key_coefficients 0.24, code_ends 0.05 (docs/kernels.md).
 #include "leaving.cuh"
 
 // Defined for each program: HEAD_DIM, a multiple of 32; VALUE_HEADS, heads whose values are transformed together.
@@ -68,6 +68,29 @@ __device__ __forceinline__ void put_coefficient(const Side &side, u32 superblock
     values[place_of(side, superblock, number) + lane] = size > 0.0f ? x / size : 0.0f;
 }
 
+// Cosines in shared memory, four at a time: rows of harmonics eight apart lie in different banks.
+#define COSINE_ROW (BLOCK + 4)
+#define COSINES (BLOCK * COSINE_ROW + 4)
+__device__ __forceinline__ int cosine_row(int harmonic) { return harmonic * COSINE_ROW + harmonic / 8 * 4; }
+__device__ __forceinline__ void load_cosines(float *to, const float *from) {
+    for (u32 at = threadIdx.x; at < BLOCK * BLOCK; at += blockDim.x) to[cosine_row(at / BLOCK) + at % BLOCK] = from[at];
+}
+
+// One harmonic of a block's numbers.
+__device__ __forceinline__ float harmonic_of(const float *cosine, int harmonic, const float (&y)[BLOCK]) {
+    const float4 *row = reinterpret_cast<const float4 *>(cosine + cosine_row(harmonic));
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < BLOCK / 4; i++) {
+        const float4 c = row[i];
+        sum += c.x * y[4 * i];
+        sum += c.y * y[4 * i + 1];
+        sum += c.z * y[4 * i + 2];
+        sum += c.w * y[4 * i + 3];
+    }
+    return sum;
+}
+
 // Row of a direction's tokens in shared memory: blocks lie in different banks.
 #define KEY_ROW (LANES * (BLOCK + 1))
 
@@ -77,13 +100,13 @@ extern "C" __global__ void __launch_bounds__(SUPERBLOCK)
     key_coefficients(Rows rows, Side side, Forward forward, const double *turns, const float *cosines, float *values) {
     __shared__ float all[KEY_TILE * KEY_ROW];
     __shared__ __align__(16) float matrix[KEY_TILE][KEY_TILE];
-    __shared__ float cosine[BLOCK * BLOCK];
+    __shared__ __align__(16) float cosine[COSINES];
     __shared__ float shift[KEY_TILE];
     const u32 tile = blockIdx.y, head = tile / KEY_TILES, number = tile % KEY_TILES, token = threadIdx.x;
     const float *from_matrix = static_cast<const float *>(forward.matrix) + u64(tile) * KEY_TILE * KEY_TILE;
     for (u32 at = threadIdx.x; at < KEY_TILE * KEY_TILE; at += SUPERBLOCK)
         matrix[at / KEY_TILE][at % KEY_TILE] = from_matrix[at];
-    cosine[threadIdx.x] = cosines[threadIdx.x];
+    load_cosines(cosine, cosines);
     if (threadIdx.x < KEY_TILE) shift[threadIdx.x] = forward.shift[tile * KEY_TILE + threadIdx.x];
 
     const u32 row = blockIdx.x * SUPERBLOCK + token;
@@ -129,10 +152,8 @@ extern "C" __global__ void __launch_bounds__(SUPERBLOCK)
         for (int t = 0; t < BLOCK; t++) y[t] = own[t];
 #pragma unroll 4
         for (int f = 0; f < BLOCK; f++) {
-            float sum = 0.0f;
-#pragma unroll
-            for (int t = 0; t < BLOCK; t++) sum += cosine[f * BLOCK + t] * y[t];
-            put_coefficient(side, blockIdx.x, (tile * BLOCK + f) * KEY_TILE + r, lane, sum, values);
+            const float x = harmonic_of(cosine, f, y);
+            put_coefficient(side, blockIdx.x, (tile * BLOCK + f) * KEY_TILE + r, lane, x, values);
         }
     }
 }
@@ -155,11 +176,11 @@ extern "C" __global__ void __launch_bounds__(VALUE_WARPS * 32)
     __shared__ __align__(16) u16 tokens[BLOCK * VALUE_ROW];
     __shared__ float parts[VALUE_WARPS][16][BLOCK + 1];
     __shared__ float waiting[VALUE_WARPS][16 * BLOCK * TOGETHER];
-    __shared__ float cosine[BLOCK][BLOCK + 1];
+    __shared__ __align__(16) float cosine[COSINES];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const u32 tile = blockIdx.y, first = (blockIdx.z * VALUE_WARPS + warp) * 16;
     const bool there = first < CHANNELS;
-    for (u32 at = threadIdx.x; at < BLOCK * BLOCK; at += VALUE_WARPS * 32) cosine[at / BLOCK][at % BLOCK] = cosines[at];
+    load_cosines(cosine, cosines);
     // A fragments of 16 directions.
     u32 a[CHANNELS / 16][4];
     const u16 *from = static_cast<const u16 *>(forward.matrix) +
@@ -205,10 +226,7 @@ extern "C" __global__ void __launch_bounds__(VALUE_WARPS * 32)
 #pragma unroll 4
         for (int i = 0; i < 8; i++) {
             const int f = lane / 16 * 8 + i;
-            float sum = 0.0f;
-#pragma unroll
-            for (int t = 0; t < BLOCK; t++) sum += cosine[f][t] * y[t];
-            waiting[warp][waiting_at(lane % 16, f, block % TOGETHER)] = sum;
+            waiting[warp][waiting_at(lane % 16, f, block % TOGETHER)] = harmonic_of(cosine, f, y);
         }
         if (block % TOGETHER == TOGETHER - 1 && there) {
             __syncwarp();
@@ -406,9 +424,10 @@ extern "C" __global__ void __launch_bounds__(128)
     const u32 stream = blockIdx.x * 128 + threadIdx.x;
     if (stream >= streams) return;
     u32 state = best[stream];
+#pragma unroll 8
     for (u32 part = parts; part-- > 0;) {
         ends[u64(part) * streams + stream] = u8(state);
-        state = origins[u64(part) * streams + stream] >> (4 * state) & 7;
+        state = __ldg(origins + u64(part) * streams + stream) >> (4 * state) & 7;
     }
 }
 

@@ -3,7 +3,7 @@
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::trellis::Coefficients;
 
-use super::fit::columns;
+use super::fit::{columns, shift};
 use super::side::Side;
 use super::stream::Stream;
 use super::time::to_harmonics;
@@ -54,8 +54,10 @@ impl<'a> Encoder<'a> {
         let (mut parts, mut harmonics) = (Vec::new(), Vec::new());
         for tile in 0..side.tiles.count() {
             let kept = side.kept(tile);
-            let own = columns(rows, channels, &side.mean, &side.tiles, tile);
-            product_alone(workspace, &self.forward[tile], &own, side.tiles.channels(tile).len(), &mut parts);
+            let n = side.tiles.channels(tile).len();
+            let mut own = columns(rows, channels, &side.tiles, tile);
+            shift(&mut own, &side.mean[side.tiles.start(tile)..][..n]);
+            product_alone(workspace, &self.forward[tile], &own, n, &mut parts);
             harmonics.resize(kept * block, 0.0);
             let first = dense.len();
             dense.resize(first + kept * block, [0.0; LANES]);

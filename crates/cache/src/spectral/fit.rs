@@ -35,12 +35,15 @@ pub(super) struct Sample<'a> {
 /// Costs `2 M C n` products for tiles of `n` channels, `M C B` for time, and `n^3` a tile for its eigenvectors.
 pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace) -> Side {
     let channels = tiles.all().len();
-    let mean = mean(sample.rows, channels);
     let mut found: Vec<Found> = (0..tiles.count()).map(|_| Found::default()).collect();
     workspace.team().for_parts(Chunks::new(&mut found, 1), |tile, to| {
-        let columns = columns(sample.rows, channels, &mean, tiles, tile);
-        to[0] = Found::new(&columns, tiles.channels(tile).len(), sample, workspace);
+        let n = tiles.channels(tile).len();
+        let mut columns = columns(sample.rows, channels, tiles, tile);
+        let mean = mean(&columns, n);
+        shift(&mut columns, &mean);
+        to[0] = Found { mean, ..Found::new(&columns, n, sample, workspace) };
     });
+    let mean = found.iter().flat_map(|f| f.mean.iter().copied()).collect();
     let energy = |found: &[Found]| found.iter().flat_map(|f| &f.energies).sum::<f64>();
     let all = energy(&found);
     keep_largest(&mut found, sample.directions);
@@ -55,6 +58,8 @@ pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace)
 struct Found {
     n: usize,
     block: usize,
+    /// Of its channels.
+    mean: Vec<f32>,
     /// `[R][n]`.
     directions: Vec<f32>,
     /// `[R][B]`.
@@ -68,20 +73,18 @@ impl Found {
         let directions = if sample.is_mixed { principal(rows, n, workspace) } else { unit(n) };
         let mut parts = Vec::new();
         product(workspace, &directions, rows, n, &mut parts);
-        let (cosines, mut energies) = (sample.coding.basis(block), vec![0.0; n * block]);
+        let (cosines, mut sums) = (sample.coding.basis(block), vec![0.0; n * block]);
         let mut harmonics = vec![0.0; n * block];
         for tokens in parts.chunks_exact(n * block) {
             to_harmonics(workspace.isa(), &cosines, tokens, &mut harmonics);
-            for (at, x) in harmonics.iter().enumerate() {
-                energies[at % n * block + at / n] += f64::from(*x).powi(2);
-            }
+            sums.iter_mut().zip(&harmonics).for_each(|(sum, x)| *sum += f64::from(*x).powi(2));
         }
         let blocks = (tokens / block).max(1) as f64;
-        energies.iter_mut().for_each(|e| *e /= blocks);
+        let mut energies: Vec<f64> = turned(&sums, n).into_iter().map(|sum| sum / blocks).collect();
         if sample.coding.is_of_single_tokens() {
             energies.chunks_exact_mut(block).for_each(to_mean);
         }
-        Found { n, block, directions, energies }
+        Found { n, block, mean: Vec::new(), directions, energies }
     }
 
     fn count(&self) -> usize {
@@ -134,10 +137,17 @@ fn mean(rows: &[f32], channels: usize) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
-/// The channels of one tile, less their mean, `[M][n]`.
-pub(super) fn columns(rows: &[f32], channels: usize, mean: &[f32], tiles: &Tiles, tile: usize) -> Vec<f32> {
+/// The channels of one tile, `[M][n]`.
+pub(super) fn columns(rows: &[f32], channels: usize, tiles: &Tiles, tile: usize) -> Vec<f32> {
     let run = tiles.start(tile)..tiles.start(tile) + tiles.channels(tile).len();
-    rows.chunks_exact(channels)
-        .flat_map(|row| row[run.clone()].iter().zip(&mean[run.clone()]).map(|(x, mean)| x - mean))
-        .collect()
+    let mut columns = Vec::with_capacity(rows.len() / channels * run.len());
+    rows.chunks_exact(channels).for_each(|row| columns.extend_from_slice(&row[run.clone()]));
+    columns
+}
+
+/// Takes the mean off rows.
+pub(super) fn shift(rows: &mut [f32], mean: &[f32]) {
+    for row in rows.chunks_exact_mut(mean.len()) {
+        row.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
+    }
 }
