@@ -1,14 +1,13 @@
 //! cuBLASLt, the library of matrix products, loaded when it is needed.
 //!
-//! A loader of our own for the reasons that [`crate::nvrtc`] has one: cudarc's panics where there is no library, and does
-//! not know version 13. What is called here has had the same signatures since version 11.
+//! What is called here has had the same signatures since version 11.
 
 use std::ffi::{c_int, c_void};
 use std::path::Path;
 
 use libloading::Library;
 
-use crate::CudaError;
+use crate::{CudaError, library};
 
 /// Where the library is looked for, in this order, if no path is given.
 const NAMES: [&str; 5] = [
@@ -147,14 +146,8 @@ pub(crate) struct Operands {
 impl Blas {
     /// Loads the library, from `path` if one is given.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, CudaError> {
-        let tried: Vec<&Path> = match path {
-            Some(path) => vec![path],
-            None => NAMES.iter().map(Path::new).collect(),
-        };
-        let Some((library, calls, create)) = tried.iter().find_map(|name| open(name).ok()) else {
-            let tried: Vec<String> = tried.iter().map(|name| name.display().to_string()).collect();
-            return Err(CudaError::NoBlas { tried: tried.join(", ") });
-        };
+        let (library, calls, create) =
+            library::load(path, &NAMES, open).map_err(|tried| CudaError::NoBlas { tried })?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: the signature is the library's, the place is ours.
         succeeded("opening cuBLASLt", unsafe { create(&mut handle) })?;

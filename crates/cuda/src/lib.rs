@@ -22,6 +22,7 @@ pub mod device;
 mod error;
 mod graph;
 mod kernel;
+mod library;
 mod memory;
 pub mod model;
 mod nvrtc;

@@ -1,15 +1,12 @@
 //! NVRTC, the compiler of kernels, loaded when it is needed.
-//!
-//! A loader of our own and not cudarc's: that one panics where there is no library, does not know version 13 beside 12,
-//! cannot be given a path, and drops what the compiler says of kernels that compile (the spills that tests look for).
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
 
 use libloading::Library;
 
-use crate::CudaError;
 use crate::source::{HEADERS, Source};
+use crate::{CudaError, library};
 
 /// Where the library is looked for, in this order, if no path is given.
 const NAMES: [&str; 5] = [
@@ -65,15 +62,7 @@ impl Nvrtc {
     /// # Errors
     /// [`CudaError::NoCompiler`].
     pub fn load(path: Option<&Path>) -> Result<Self, CudaError> {
-        let tried: Vec<&Path> = match path {
-            Some(path) => vec![path],
-            None => NAMES.iter().map(Path::new).collect(),
-        };
-        let loaded = tried.iter().find_map(|name| Self::open(name).ok());
-        loaded.ok_or_else(|| {
-            let tried: Vec<String> = tried.iter().map(|name| name.display().to_string()).collect();
-            CudaError::NoCompiler { tried: tried.join(", ") }
-        })
+        library::load(path, &NAMES, Self::open).map_err(|tried| CudaError::NoCompiler { tried })
     }
 
     fn open(name: &Path) -> Result<Self, libloading::Error> {
