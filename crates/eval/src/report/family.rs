@@ -8,6 +8,7 @@ use super::order::{MethodKey, Total};
 use super::summary::{Summary, ratio_of, summarise_each};
 use crate::number;
 use crate::prediction::Prediction;
+use crate::tasks::{Category, LongBenchTask};
 
 /// The name of the group of all tasks of a family.
 pub const ALL: &str = "all tasks";
@@ -59,16 +60,6 @@ struct Group {
     tasks: Vec<Task>,
 }
 
-/// LongBench v1's English and code tasks by category, with the rows of the published data.
-const LONGBENCH: [(&str, &[Task]); 6] = [
-    ("single-document QA", &[("narrativeqa", 200), ("qasper", 200), ("multifieldqa_en", 150)]),
-    ("multi-document QA", &[("hotpotqa", 200), ("2wikimqa", 200), ("musique", 200)]),
-    ("summarisation", &[("gov_report", 200), ("qmsum", 200), ("multi_news", 200)]),
-    ("few-shot", &[("trec", 200), ("triviaqa", 200), ("samsum", 200)]),
-    ("synthetic", &[("passage_count", 200), ("passage_retrieval_en", 200)]),
-    ("code", &[("lcc", 500), ("repobench-p", 500)]),
-];
-
 /// RULER's thirteen tasks, with the samples of each length that its paper takes.
 const RULER: [Task; 13] = [
     ("niah_single_1", 500),
@@ -113,10 +104,14 @@ fn of_family<'a>(predictions: &'a [Prediction], family: &'a str) -> impl Iterato
     predictions.iter().filter(move |p| p.task.split_once(':').is_some_and(|(of, _)| of == family))
 }
 
+/// LongBench's tasks, all and by category.
 fn longbench_groups() -> Vec<Group> {
-    let all = LONGBENCH.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
-    let categories = LONGBENCH.iter().map(|(name, tasks)| Group { name, tasks: tasks.to_vec() });
-    std::iter::once(Group { name: ALL, tasks: all }).chain(categories).collect()
+    let tasks = |belongs: &dyn Fn(LongBenchTask) -> bool| {
+        LongBenchTask::ALL.into_iter().filter(|&task| belongs(task)).map(|task| (task.name(), task.rows())).collect()
+    };
+    let all = Group { name: ALL, tasks: tasks(&|_| true) };
+    let categories = Category::ALL.map(|own| Group { name: own.name(), tasks: tasks(&|task| task.category() == own) });
+    std::iter::once(all).chain(categories).collect()
 }
 
 fn averages(family: &str, groups: &[Group], length: Option<f64>, rows: &[Summary]) -> Vec<FamilyScore> {

@@ -58,13 +58,17 @@ pub enum Category {
 }
 
 impl Category {
+    /// All of them, in LongBench's order.
+    pub const ALL: [Self; 6] =
+        [Self::SingleDocument, Self::MultiDocument, Self::Summary, Self::FewShot, Self::Synthetic, Self::Code];
+
     /// As it is written in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::SingleDocument => "single-document QA",
             Self::MultiDocument => "multi-document QA",
-            Self::Summary => "summarization",
-            Self::FewShot => "few-shot learning",
+            Self::Summary => "summarisation",
+            Self::FewShot => "few-shot",
             Self::Synthetic => "synthetic",
             Self::Code => "code",
         }
@@ -127,26 +131,31 @@ impl LongBenchTask {
         self.category() == Category::FewShot
     }
 
-    /// Name, group, metric and tokens of an answer.
-    fn facts(self) -> (&'static str, Category, Metric, usize) {
+    /// Rows of the published data.
+    pub fn rows(self) -> usize {
+        self.facts().4
+    }
+
+    /// Name, group, metric, tokens of an answer and rows.
+    fn facts(self) -> (&'static str, Category, Metric, usize, usize) {
         use Category::{Code, FewShot, MultiDocument, SingleDocument, Summary, Synthetic};
         match self {
-            Self::NarrativeQa => ("narrativeqa", SingleDocument, Metric::QaF1, 128),
-            Self::Qasper => ("qasper", SingleDocument, Metric::QaF1, 128),
-            Self::MultiFieldQaEn => ("multifieldqa_en", SingleDocument, Metric::QaF1, 64),
-            Self::HotpotQa => ("hotpotqa", MultiDocument, Metric::QaF1, 32),
-            Self::TwoWikiMqa => ("2wikimqa", MultiDocument, Metric::QaF1, 32),
-            Self::Musique => ("musique", MultiDocument, Metric::QaF1, 32),
-            Self::GovReport => ("gov_report", Summary, Metric::Rouge, 512),
-            Self::QmSum => ("qmsum", Summary, Metric::Rouge, 512),
-            Self::MultiNews => ("multi_news", Summary, Metric::Rouge, 512),
-            Self::Trec => ("trec", FewShot, Metric::Classification, 64),
-            Self::TriviaQa => ("triviaqa", FewShot, Metric::QaF1, 32),
-            Self::SamSum => ("samsum", FewShot, Metric::Rouge, 128),
-            Self::PassageCount => ("passage_count", Synthetic, Metric::Count, 32),
-            Self::PassageRetrievalEn => ("passage_retrieval_en", Synthetic, Metric::Retrieval, 32),
-            Self::Lcc => ("lcc", Code, Metric::CodeSim, 64),
-            Self::RepoBenchP => ("repobench-p", Code, Metric::CodeSim, 64),
+            Self::NarrativeQa => ("narrativeqa", SingleDocument, Metric::QaF1, 128, 200),
+            Self::Qasper => ("qasper", SingleDocument, Metric::QaF1, 128, 200),
+            Self::MultiFieldQaEn => ("multifieldqa_en", SingleDocument, Metric::QaF1, 64, 150),
+            Self::HotpotQa => ("hotpotqa", MultiDocument, Metric::QaF1, 32, 200),
+            Self::TwoWikiMqa => ("2wikimqa", MultiDocument, Metric::QaF1, 32, 200),
+            Self::Musique => ("musique", MultiDocument, Metric::QaF1, 32, 200),
+            Self::GovReport => ("gov_report", Summary, Metric::Rouge, 512, 200),
+            Self::QmSum => ("qmsum", Summary, Metric::Rouge, 512, 200),
+            Self::MultiNews => ("multi_news", Summary, Metric::Rouge, 512, 200),
+            Self::Trec => ("trec", FewShot, Metric::Classification, 64, 200),
+            Self::TriviaQa => ("triviaqa", FewShot, Metric::QaF1, 32, 200),
+            Self::SamSum => ("samsum", FewShot, Metric::Rouge, 128, 200),
+            Self::PassageCount => ("passage_count", Synthetic, Metric::Count, 32, 200),
+            Self::PassageRetrievalEn => ("passage_retrieval_en", Synthetic, Metric::Retrieval, 32, 200),
+            Self::Lcc => ("lcc", Code, Metric::CodeSim, 64, 500),
+            Self::RepoBenchP => ("repobench-p", Code, Metric::CodeSim, 64, 500),
         }
     }
 }
