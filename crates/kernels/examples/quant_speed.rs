@@ -1,6 +1,6 @@
 //! How many weights a second the fused dot product and the dequantiser read, on one core.
 //!
-//! `cargo run --release -p fourier-kv-kernels --example quant_speed [TYPE]`
+//! `cargo run --release -p fourier-kv-kernels --example quant_speed [TYPE [ISA]]`
 //!
 //! Seen on one core of an AMD EPYC (Zen 5, 3.6 GHz) with AVX-512 VNNI (AVX2): dots, Q4_1 23 (7), Q8_0 10 (9), Q4_K 19 (10),
 //! Q6_K 15 (8), BF16 21 (22); products, 110 (66) for grouped weights and 102 (49) for BF16.
@@ -24,7 +24,7 @@ fn main() {
     println!("10^9 weights/s, and 10^9 products/s with so many tokens at a time");
     let columns = TOKENS.map(|tokens| format!("{tokens:>8}")).concat();
     println!("{:<6} {:<12} {:>8} {:>10} {columns}", "type", "isa", "dot", "dequantise");
-    let only = std::env::args().nth(1);
+    let (only, only_isa) = (std::env::args().nth(1), std::env::args().nth(2));
     for ty in WeightType::ALL {
         if only.as_ref().is_some_and(|o| *o != ty.to_string()) {
             continue;
@@ -32,6 +32,9 @@ fn main() {
         let bytes = stored(ty);
         let matrix = Matrix::new(ty, ROWS, COLS, &bytes).expect("a whole number of blocks");
         for isa in Isa::available() {
+            if only_isa.as_ref().is_some_and(|o| *o != isa.to_string()) {
+                continue;
+            }
             check(&matrix, isa, &x);
             let mut out = vec![0.0; COLS];
             let dot = rate(|row| std::hint::black_box(matrix.dot(isa, row, &x)));

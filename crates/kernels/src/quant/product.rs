@@ -26,6 +26,8 @@ use crate::tile::vector;
 pub const ROWS: usize = VECTORS * WIDTH;
 /// Vectors of rows.
 const VECTORS: usize = 2;
+/// Rows between those that are unpacked and those that are asked for meanwhile: some tasks later.
+const AHEAD: usize = 2 * ROWS;
 /// Groups of columns that are unpacked at once; a multiple of every block's groups.
 const CHUNK: usize = 8;
 
@@ -140,10 +142,12 @@ impl<B: Block> Operation for Product<'_, '_, B> {
                 let weights = panel.iter().zip(scales.iter().zip(offsets.iter()));
                 for (x, (panel, (scales, offsets))) in x.tile(i, chunk.clone()).iter().zip(weights) {
                     let weights = Weights { panel, scales, offsets };
+                    // Else the compiler keeps these from group to group in registers, which there are not enough of.
+                    let sums = std::hint::black_box(&mut sums.0);
                     // As many sums as there are registers for, besides those for a pair of weights and of activations.
                     match V::REGISTERS {
-                        32 => tile_at_once::<V, B>(weights, x, there, &mut sums.0),
-                        _ => tile_in_parts::<V, B>(weights, x, there, &mut sums.0),
+                        32 => tile_at_once::<V, B>(weights, x, there, sums),
+                        _ => tile_in_parts::<V, B>(weights, x, there, sums),
                     }
                 }
             }
@@ -166,9 +170,15 @@ fn unpack_rows<V: Simd, B: Block>(
     scratch: &mut ProductScratch,
 ) {
     let last = rows.len() / groups - 1;
+    let (length, share) = (chunk.len() * size_of::<B>(), WIDTH.div_ceil(chunk.len()));
     for v in 0..VECTORS {
         let all = chunk.clone().zip(&mut scratch.panel).zip(scratch.scales.iter_mut().zip(&mut scratch.offsets));
-        for ((g, panel), (scales, offsets)) in all {
+        for (i, ((g, panel), (scales, offsets))) in all.enumerate() {
+            // A little of what comes later at a time: so many streams are more than a processor foresees by itself.
+            for r in i * share..(i + 1) * share {
+                let row = &rows[(v * WIDTH + r).min(last) * groups + chunk.start..];
+                (0..length).step_by(64).for_each(|at| V::prefetch(row, at + AHEAD * groups * size_of::<B>()));
+            }
             let blocks = std::array::from_fn(|r| &rows[(v * WIDTH + r).min(last) * groups + g]);
             let by = B::rows::<V>(blocks, |pair, x| V::store_integers(x, &mut panel.0[pair][v]));
             for (by, to) in by.into_iter().zip([scales, offsets]) {
