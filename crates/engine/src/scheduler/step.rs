@@ -126,8 +126,8 @@ impl Worker<'_> {
     /// What it may still come to hold, now and then: less than at first, as caches compress.
     fn foretell(&self, running: &mut Running<'_>) {
         if running.writer.tokens().is_multiple_of(FORETOLD_EVERY) {
-            let growth = self.budget.growth(running.tokens.len(), running.writer.left());
-            running.reserved = running.reserved.min(running.cache.bytes().total() + growth);
+            let (tokens, bytes) = (running.tokens.len(), running.cache.bytes().total());
+            running.reserved = running.reserved.min(self.budget.of_past(tokens, bytes, running.writer.left()));
         }
     }
 
