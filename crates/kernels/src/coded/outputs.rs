@@ -174,7 +174,8 @@ impl Outputs<'_> {
     #[inline(always)]
     fn of_superblocks<V: Simd, const S: usize>(self) {
         let Outputs { tile, words, levels, weights, out, stride } = self;
-        let mut reader = PairReader::<V, S>::new(*words.first_chunk().expect("no more than there are"), levels, tile.first);
+        let mut reader =
+            PairReader::<V, S>::new(*words.first_chunk().expect("no more than there are"), levels, tile.first);
         let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; S]);
         let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
         let mut next = tile.first;

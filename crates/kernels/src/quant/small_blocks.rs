@@ -8,7 +8,8 @@ use bytemuck::{Pod, Zeroable};
 use half::f16;
 
 use super::layout::{
-    Affine, Block, FourBits, GROUP, affine, affine_vectors, byte_rows, each, halves, halves_of_rows, integers_of, nibble_rows,
+    Affine, Block, FourBits, GROUP, affine, affine_vectors, byte_rows, each, halves, halves_of_rows, integers_of,
+    nibble_rows,
 };
 use crate::simd::{Lanes, Simd, WIDTH};
 
@@ -201,10 +202,8 @@ impl Block for Q4_1 {
     #[inline(always)]
     fn rows<V: Simd>(blocks: [&Self; WIDTH], put: impl FnMut(usize, V::Integers)) -> [V::Floats; 2] {
         nibble_rows::<V>(std::array::from_fn(|i| &blocks[i].nibbles), put);
-        let both = halves_of_rows::<V>(
-            std::array::from_fn(|i| blocks[i].scale),
-            std::array::from_fn(|i| blocks[i].offset),
-        );
+        let both =
+            halves_of_rows::<V>(std::array::from_fn(|i| blocks[i].scale), std::array::from_fn(|i| blocks[i].offset));
         [V::half_floats(both), V::half_floats(V::shift_right::<16>(both))]
     }
 }
