@@ -9,7 +9,7 @@ use crate::fourier::expected_bytes as fourier_bytes;
 use crate::lowrank::expected_bytes as lowrank_bytes;
 use crate::plan::{Plan, PlanError};
 use crate::quantised::expected_bytes as quantised_bytes;
-use crate::spectral::{Rate, expected_bytes as spectral_bytes, within as spectral_within};
+use crate::spectral::{Rate, at_most as spectral_at_most, expected_bytes as spectral_bytes, within as spectral_within};
 use crate::{CacheError, CacheKind, CacheShape};
 
 /// A prompt as it comes to a cache.
@@ -58,6 +58,24 @@ impl CacheKind {
             }
             _ => Err(CacheError::NotFree { kind: self.to_string() }),
         }
+    }
+
+    /// The most that [`crate::KvCache::bytes`] will say from the end of a prompt on, with up to `more` tokens after it,
+    /// however both come, in turns or one by one. `None` for kinds of which no more can be said than that tokens to come
+    /// take no more than exact ones.
+    ///
+    /// # Errors
+    /// As [`CacheKind::build`].
+    pub fn at_most(
+        &self,
+        shape: &CacheShape,
+        plan: Option<&Arc<Plan>>,
+        prompt: PromptSize,
+        more: usize,
+    ) -> Result<Option<usize>, CacheError> {
+        let CacheKind::Spectral(settings) = self else { return Ok(None) };
+        let shares = plan.map(|plan| plan.check_shares(shape)).transpose()?;
+        Ok(Some(spectral_at_most(settings, shape, shares, prompt, more)))
     }
 
     /// What [`crate::KvCache::bytes`] will say once a prompt of this size has been appended and sealed: to the byte,

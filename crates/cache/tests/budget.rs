@@ -63,8 +63,8 @@ impl Case {
         }
     }
 
-    /// The most bytes that a cache holds from the end of the prompt on.
-    fn most_held(&self, kind: &CacheKind) -> usize {
+    /// The most bytes that a cache holds from the end of the prompt on, and those at the end.
+    fn held(&self, kind: &CacheKind) -> (usize, usize) {
         let (tape, ws) = (Tape::new(self.shape.clone(), "budget"), workspace());
         let mut cache = kind.build(&CacheContext::uniform(self.shape.clone()), self.plan()).unwrap();
         tape.prompt(cache.as_mut(), &ws, self.prompt.tokens, self.prompt.tile);
@@ -75,7 +75,13 @@ impl Case {
             self.turn(&tape, &ws, cache.as_mut(), (from, end.min(from + self.turn)));
             most = most.max(cache.bytes().total());
         }
-        most
+        (most, cache.bytes().total())
+    }
+
+    /// What is foretold of a cache of which `tokens` have come, in one pass or not.
+    fn at_most(&self, kind: &CacheKind, tokens: usize) -> usize {
+        let (prompt, all) = (PromptSize { tokens, ..self.prompt }, self.prompt.tokens + self.more);
+        kind.at_most(&self.shape, self.plan().as_ref(), prompt, all - tokens).unwrap().expect("spectral")
     }
 
     /// A turn of one token is one that the model said.
@@ -128,8 +134,14 @@ proptest! {
         let (plan, least) = (case.plan(), case.least());
         let bytes = least + (case.part * 3.0 * least as f64) as usize;
         let chosen = case.kind("auto").within(&case.budget(bytes), &case.shape, plan.as_ref()).unwrap();
-        let held = case.most_held(&chosen);
+        let (held, last) = case.held(&chosen);
         prop_assert!(held <= bytes, "{chosen}: {held} of {bytes} bytes");
+        let most = case.at_most(&chosen, case.prompt.tokens);
+        prop_assert!(held <= most, "{chosen}: {held}, {most} at most");
+        for tokens in [case.prompt.tokens + case.more / 2, case.prompt.tokens + case.more] {
+            let most = case.at_most(&chosen, tokens);
+            prop_assert!(last <= most, "{chosen}: {last}, {most} at most after {tokens}");
+        }
         let CacheKind::Spectral(settings) = &chosen else { panic!("{chosen}") };
         let Rate::Bits(bits) = settings.rate else { panic!("{chosen}") };
         prop_assert!((0.5..=8.0).contains(&bits) && (bits * 8.0).fract() == 0.0);
@@ -162,7 +174,7 @@ fn budgets_are_used() {
             assert!(settings.rate.bits() > before, "{chosen} after {before}");
             before = settings.rate.bits();
             let next = case.kind(&(before + 0.25).to_string());
-            let held = case.most_held(&next);
+            let (held, _) = case.held(&next);
             let room = if case.more > 0 { 1.0 / 16.0 } else { 0.0 };
             assert!(held as f64 > (0.98 - room) * budget.bytes as f64, "{next}: {held} of {}", budget.bytes);
         }

@@ -78,7 +78,7 @@ impl<'e> Session<'e> {
     pub fn reserve(&mut self, tokens: usize) {
         self.tokens.reserve(tokens);
         self.cache.reserve(tokens, self.engine.workspace());
-        self.engine.workspace().level();
+        self.engine.workspace().level(1);
     }
 
     /// Reads a prompt or a further turn, compresses, and returns the logits asked for.

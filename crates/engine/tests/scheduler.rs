@@ -170,7 +170,8 @@ fn answers_are_those_of_prompts_alone() {
 #[test]
 fn pasts_never_hold_more_than_the_budget() {
     let engine = engine();
-    for cache in ["exact:bf16", "exact:f32", SMALL, "int4", "streaming:tokens=90,sink=3"] {
+    let spectral = "spectral:2,window=28,least-middle=64";
+    for cache in ["exact:bf16", "exact:f32", SMALL, "int4", "streaming:tokens=90,sink=3", spectral] {
         let Ok(kind) = cache.parse::<fourier_kv_engine::cache::CacheKind>() else { panic!("{cache}") };
         // Room for about two of the longest.
         let size = fourier_kv_engine::cache::PromptSize { tokens: 700, tile: 512 };

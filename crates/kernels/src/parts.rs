@@ -112,6 +112,21 @@ unsafe impl<P: Parts, const N: usize> Parts for [P; N] {
     }
 }
 
+/// Parts of two things side by side: part `i` of both, as far as both have one.
+// SAFETY: the members' parts do not overlap, and each number is one part of each.
+unsafe impl<A: Parts, B: Parts> Parts for (A, B) {
+    type Part = (A::Part, B::Part);
+
+    fn count(&self) -> usize {
+        self.0.count().min(self.1.count())
+    }
+
+    unsafe fn part(&self, i: usize) -> Self::Part {
+        // SAFETY: the number is less than both counts; the caller does not ask for it twice.
+        unsafe { (self.0.part(i), self.1.part(i)) }
+    }
+}
+
 /// The first parts of one thing, then all parts of another, as `Ok` and `Err`; the others with their numbers.
 #[derive(Debug)]
 pub struct Then<A, B> {
@@ -170,6 +185,17 @@ mod tests {
         assert_eq!(parts.count(), 5);
         team.for_parts(parts, |i, (member, number, chunk)| chunk.fill(100 * i + 10 * member + number));
         assert_eq!((a, c), ([0, 0, 101, 101, 202], [320, 320, 320, 421]));
+    }
+
+    #[test]
+    fn side_by_side() {
+        let team = Team::new(2).unwrap();
+        let (mut a, mut b) = ([0; 7], [0; 3]);
+        team.for_parts((Chunks::new(&mut a, 2), Chunks::new(&mut b, 1)), |i, (a, b)| {
+            a.fill(10 + i);
+            b.fill(20 + i);
+        });
+        assert_eq!((a, b), ([10, 10, 11, 11, 12, 12, 0], [20, 21, 22]));
     }
 
     #[test]

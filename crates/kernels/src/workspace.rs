@@ -115,14 +115,15 @@ impl Workspace {
     /// Makes the working memory of all threads as large as the largest is.
     ///
     /// Which thread does which task is left to chance, so each must be ready for any: after a step of decoding and
-    /// this, a step like it allocates nothing, whoever does what. Costs next to nothing when all is level.
-    pub fn level(&self) {
-        // One for each thread, and one for what the caller keeps while its tasks run.
-        let mut pool = locked(&self.pool);
-        level(&mut pool, self.team.threads() + 1, Scratch::default, Scratch::buffers);
-        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| scratch.coded.vectors.each_mut());
+    /// this, a step like it allocates nothing, whoever does what. `depth` is 1, or 2 where tasks run tasks: then each
+    /// keeps memory while its own run. Costs next to nothing when all is level.
+    pub fn level(&self, depth: usize) {
+        // One for each thread and depth, and one for what the caller keeps while its tasks run.
+        let (mut pool, count) = (locked(&self.pool), self.team.threads() * depth + 1);
+        level(&mut pool, count, Scratch::default, Scratch::buffers);
+        level(&mut pool, count, Scratch::default, |scratch| scratch.coded.vectors.each_mut());
         #[cfg(target_arch = "x86_64")]
-        level(&mut pool, self.team.threads() + 1, Scratch::default, |scratch| [&mut scratch.bytes]);
+        level(&mut pool, count, Scratch::default, |scratch| [&mut scratch.bytes]);
     }
 
     /// The transforms of an even period, planned at its first use.

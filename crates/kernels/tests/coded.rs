@@ -230,7 +230,9 @@ proptest! {
     }
 
     #[test]
-    fn outputs_are_weighted_sums_of_tokens(seed: u64, rows in 1usize..20, log in 1u32..6, heads in 1usize..14) {
+    fn outputs_are_weighted_sums_of_tokens(
+        seed: u64, rows in 1usize..20, log in 1u32..6, heads in 1usize..14, superblocks in 1..=TOGETHER,
+    ) {
         let block = 1usize << log;
         let cosines = cosines(block);
         let places: Vec<(u16, u16)> = (0..rows)
@@ -245,8 +247,10 @@ proptest! {
             .map(|run| Direction { row: run[0].0, pairs: run.len() as u16, step: 1e-4 + 1e-6 * f32::from(run[0].0) })
             .collect();
         let tables = TrellisTables::new();
-        let weights: Vec<Vector> =
+        let mut weights: Vec<Vector> =
             vectors(seed + 1, heads * TOGETHER * block).into_iter().map(|x| x.map(f32::abs)).collect();
+        // Superblocks that are not there weigh nothing.
+        weights.chunks_exact_mut(TOGETHER * block).for_each(|head| head[superblocks * block..].fill([0.0; LANES]));
         let values: Vec<Vec<Vector>> = (0..TOGETHER).map(|s| codes.values(s)).collect();
         let stride = rows + 3;
         let from = seed as usize % heads;
@@ -255,7 +259,7 @@ proptest! {
             weight_spectra(isa, &mut weights.clone(), &cosines, &mut spectra, &mut steps);
             let mut out = vec![0.5; (heads - from) * stride];
             let all = WeightSpectra { spectra: &spectra, steps: &steps, heads: (from, heads) };
-            let tile = ValueTile { pairs: &codes.pairs, first: 0, directions: &directions };
+            let tile = ValueTile { pairs: &codes.pairs, first: 0, directions: &directions, superblocks };
             let words = std::array::from_fn(|s| codes.words(s));
             add_outputs(isa, tile, words, tables.pairs(), all, (&mut out, stride));
             for head in from..heads {

@@ -205,6 +205,7 @@ impl Attention<'_> {
                     pairs: &tables.pairs,
                     first: from[1] as usize,
                     directions: &tables.directions[from[0] as usize..to[0] as usize],
+                    superblocks: self.coded.superblocks() - first,
                 },
                 words,
                 self.workspace.trellis().pairs(),

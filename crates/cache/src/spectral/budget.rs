@@ -4,7 +4,7 @@ use super::LANES;
 use super::settings::{BITS, Rate, SpectralSettings};
 use super::shares::Shares;
 use super::size::{Room, expected_bytes};
-use crate::expected::ByteBudget;
+use crate::expected::{ByteBudget, PromptSize};
 use crate::tokens::growth;
 use crate::{CacheError, CacheShape};
 
@@ -46,6 +46,25 @@ fn most_bytes(settings: &SpectralSettings, shape: &CacheShape, shares: Option<&S
     let first = settings.due(budget.prompt.tokens, false);
     let grown = if first > 0 { of.coded(first) } else { of.coded_later().max(of.exact()) };
     sealed.total().max(sealed.bookkeeping.saturating_add(grown))
+}
+
+/// The most that a cache holds from the end of a prompt on, with up to `more` tokens after it, however both come: in one
+/// pass, in turns, token by token.
+pub(crate) fn at_most(
+    settings: &SpectralSettings,
+    shape: &CacheShape,
+    shares: Option<&Shares>,
+    prompt: PromptSize,
+    more: usize,
+) -> usize {
+    let shares = shares.filter(|_| !settings.without.shares);
+    let sealed = expected_bytes(settings, shape, shares, prompt);
+    let of = Past { settings, shape, shares, total: prompt.tokens.saturating_add(more) };
+    let grown = match settings.due(prompt.tokens, false) {
+        0 => of.exact(),
+        first => of.coded(first),
+    };
+    sealed.total().max(sealed.bookkeeping.saturating_add(grown.max(of.coded_later())))
 }
 
 /// A past that may come to `total` tokens.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fourier_kv_kernels::parts::Chunks;
+
 use super::coded::{KEYS, ORDERS, VALUES};
 use super::fit::{Sample, fit};
 use super::layer::Shared;
@@ -18,10 +20,11 @@ pub(super) fn fit_sides(
     room: &Room<'_>,
     layer: usize,
     workspace: &Workspace,
-    rows: impl Fn(usize, &Tiles) -> Vec<f32>,
+    rows: impl Fn(usize, &Tiles) -> Vec<f32> + Sync,
 ) -> [Side; 2] {
     let (settings, directions) = (&shared.settings, room.directions(layer));
-    let mut sides = [KEYS, VALUES].map(|side| {
+    let mut found = [None, None];
+    workspace.team().for_parts(Chunks::new(&mut found, 1), |side, found| {
         let tiles = Arc::new(Tiles::new(room.spans[side], shared.shape()));
         let sample = Sample {
             rows: &rows(side, &tiles),
@@ -30,8 +33,9 @@ pub(super) fn fit_sides(
             is_mixed: !settings.without.klt,
             coding: &shared.coding,
         };
-        fit(&tiles, sample, workspace)
+        found[0] = Some(fit(&tiles, sample, workspace));
     });
+    let mut sides = found.map(|side| side.expect("each is a part"));
     let [keys, values] = share(&sides);
     // Errors of values are in units of the residual stream: they count against the energy of the values there.
     let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };

@@ -153,8 +153,8 @@ impl Layer {
                     shared.rotary.turn(rows, self.sink_len() + first + tokens.start, Way::Back);
                     weigh_keys(rows, head, weights, out);
                 } else {
-                    let roots = (shared.context.output_roots(), self.index * shape.kv_heads);
-                    weigh_values(rows, head, roots, weights.len(), out);
+                    let root = shared.context.output_roots().root(self.index * shape.kv_heads + head);
+                    weigh_values(workspace.isa(), rows, head, root, out);
                 }
             }
         });

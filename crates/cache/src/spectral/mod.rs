@@ -51,7 +51,7 @@ use std::sync::Arc;
 use fourier_kv_kernels::coded::LANES;
 use fourier_kv_kernels::simd::CacheLine;
 
-pub(crate) use budget::within;
+pub(crate) use budget::{at_most, within};
 pub use fitted::{Coefficient, Fitter, LayerSample, SideFit};
 pub use settings::{BITS, Rate, Span, SpectralSettings, USUAL_BITS};
 pub use shares::{Shares, SideStatistics};

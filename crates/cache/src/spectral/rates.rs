@@ -28,6 +28,19 @@ impl Sizes {
     pub(super) fn size(self, code: u8) -> f32 {
         if code == 0 { 0.0 } else { self.largest * ((f32::from(code) - 255.0) / STEPS).exp2() }
     }
+
+    /// The sizes of all codes: those of an octave, and halves of them.
+    pub(super) fn all(self) -> [f32; 256] {
+        const OCTAVE: usize = STEPS as usize;
+        let octave: [f32; OCTAVE] = std::array::from_fn(|i| ((i as f32 - (STEPS - 1.0)) / STEPS).exp2());
+        let (mut sizes, mut half) = ([0.0; 256], 1.0);
+        for sizes in sizes.as_chunks_mut::<OCTAVE>().0.iter_mut().rev() {
+            sizes.iter_mut().zip(octave).for_each(|(size, part)| *size = self.largest * (part * half));
+            half *= 0.5;
+        }
+        sizes[0] = 0.0;
+        sizes
+    }
 }
 
 /// The least code that has at least `k + 1` bits, for each `k`; 256 if none has.

@@ -2,7 +2,6 @@
 
 use fourier_kv_kernels::trellis::{Pair, PairLayout};
 
-use super::rates::bits;
 use super::side::Side;
 
 /// Which coefficients follow on one another.
@@ -102,10 +101,11 @@ pub(super) struct CodeTables {
 impl CodeTables {
     pub(super) fn new(side: &Side) -> Self {
         let (sizes, _) = side.sizes();
-        CodeTables {
-            sizes: std::array::from_fn(|code| sizes.size(code as u8)),
-            bits: std::array::from_fn(|code| bits(side.thresholds(), code as u8)),
+        let mut bits = [0; 256];
+        for &least in side.thresholds() {
+            bits[usize::from(least).min(256)..].iter_mut().for_each(|bits| *bits += 1);
         }
+        CodeTables { sizes: sizes.all(), bits }
     }
 }
 
@@ -180,6 +180,14 @@ impl Stream {
 mod tests {
     use super::*;
     use crate::spectral::rates::Sizes;
+
+    #[test]
+    fn all_sizes_are_those_one_by_one() {
+        for largest in [5.0, 1e-3, 0.0, 7.3e20] {
+            let sizes = Sizes { largest };
+            assert_eq!(sizes.all(), std::array::from_fn(|code| sizes.size(code as u8)), "{largest}");
+        }
+    }
 
     #[test]
     fn pairs_have_the_code_of_their_root_mean_square() {

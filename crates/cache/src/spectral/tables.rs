@@ -61,9 +61,14 @@ fn key_pairs(side: &Side, tile: usize, tables: &CodeTables, layout: &mut PairLay
     // The second of a pair may not be there.
     let size = |row: usize, code: u8| units.get(row).map_or(0.0, |unit| tables.sizes[usize::from(code)] * unit);
     let first = out.harmonic_steps.len();
+    out.harmonic_steps.resize(first + block, 0.0);
+    for (row, codes) in codes.chunks_exact(block).enumerate() {
+        let most = out.harmonic_steps[first..].iter_mut().zip(codes);
+        most.for_each(|(most, &code)| *most = size(row, code).max(*most));
+    }
     for f in 0..groups(side, Order::Harmonics, tile) {
         out.starts.push(out.pairs.len() as u32);
-        let largest = (0..units.len()).fold(0.0, |most, row| size(row, codes[row * block + f]).max(most));
+        let largest = out.harmonic_steps[first + f];
         let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         for_group(side, Order::Harmonics, tile, f, |codes, rows, _| {
             let bits = tables.bits[usize::from(pair_code(codes))];
@@ -72,7 +77,7 @@ fn key_pairs(side: &Side, tile: usize, tables: &CodeTables, layout: &mut PairLay
                 out.pairs.push(layout.push(bits, sizes, (rows[0] / 2) as u16));
             }
         });
-        out.harmonic_steps.push(STEP * largest);
+        out.harmonic_steps[first + f] = STEP * largest;
     }
     let steps = &mut out.harmonic_steps[first..];
     let largest = steps.iter().copied().fold(0.0, f32::max);

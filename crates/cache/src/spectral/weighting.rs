@@ -1,8 +1,10 @@
 //! What errors of keys and values matter: rows are weighted so that errors of a size matter alike.
 
+use fourier_kv_kernels::isa::{Isa, Operation};
+use fourier_kv_kernels::simd::Simd;
+
 use super::tiles::Tiles;
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
-use crate::roots::OutputRoots;
 use crate::{CacheShape, KvRows};
 
 const SEEN: Tag = *b"seen";
@@ -91,21 +93,31 @@ pub(super) fn weigh_keys(rows: &[f32], head: usize, weights: &[f32], out: &mut [
     }
 }
 
-/// The same for value rows, by the root of the head's Gram matrix; `first_head` is the layer's first.
-pub(super) fn weigh_values(
-    rows: &[f32],
+/// The same for value rows, by the root of the head's Gram matrix, `[D][D]`.
+pub(super) fn weigh_values(isa: Isa, rows: &[f32], head: usize, root: &[f32], out: &mut [f32]) {
+    isa.run(WeighValues { rows, head, root, out });
+}
+
+struct WeighValues<'a> {
+    rows: &'a [f32],
     head: usize,
-    (roots, first_head): (&OutputRoots, usize),
-    channels: usize,
-    out: &mut [f32],
-) {
-    let dim = dim_of(rows, channels, out);
-    let root = roots.root(first_head + head);
-    for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(channels)) {
-        let to = &mut out[head * dim..][..dim];
-        to.fill(0.0);
-        for (x, root) in row.iter().zip(root.chunks_exact(dim)) {
-            to.iter_mut().zip(root).for_each(|(to, r)| *to += x * r);
+    root: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Operation for WeighValues<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let dim = self.root.len().isqrt();
+        let channels = self.out.len() / (self.rows.len() / dim).max(1);
+        for (row, out) in self.rows.chunks_exact(dim).zip(self.out.chunks_exact_mut(channels.max(1))) {
+            let to = &mut out[self.head * dim..][..dim];
+            to.fill(0.0);
+            for (x, root) in row.iter().zip(self.root.chunks_exact(dim)) {
+                to.iter_mut().zip(root).for_each(|(to, r)| *to += x * r);
+            }
         }
     }
 }

@@ -33,20 +33,24 @@ impl Budget {
         }
     }
 
-    /// What a job may come to hold if nothing of its prompt is held yet.
+    /// What a job may come to hold if nothing of its prompt is held yet: a past an answer, and a layer that is exact
+    /// while the prompt is read.
     pub(super) fn of_job(&self, job: &Job) -> usize {
-        self.of_prompt(job.prompt.len()) + self.of_answers(job, job.prompt.len()) + self.one_layer(job.prompt.len())
+        let tokens = job.prompt.len();
+        let past = self.of_past(tokens, self.of_prompt(tokens), job.options.max_tokens);
+        job.answers.saturating_mul(past).saturating_add(self.one_layer(tokens))
     }
 
-    /// What all answers of a job take beside one reading of its prompt: their growth, and the prompt's past again for
-    /// all but one.
-    pub(super) fn of_answers(&self, job: &Job, held: usize) -> usize {
-        let growth = self.growth(held, job.options.max_tokens);
-        job.answers.saturating_mul(growth).saturating_add((job.answers - 1).saturating_mul(self.of_prompt(held)))
+    /// What a past of `tokens`, that holds so many bytes, may come to hold with up to `more` tokens.
+    pub(super) fn of_past(&self, tokens: usize, bytes: usize, more: usize) -> usize {
+        let exact = bytes.saturating_add(self.growth(tokens, more));
+        let size = PromptSize { tokens, tile: TILE };
+        let foretold = self.kind.at_most(&self.shape, self.plan.as_ref(), size, more);
+        foretold.ok().flatten().map_or(exact, |most| exact.min(most.max(bytes)))
     }
 
     /// What a prompt takes when it has been read.
-    pub(super) fn of_prompt(&self, tokens: usize) -> usize {
+    fn of_prompt(&self, tokens: usize) -> usize {
         let size = PromptSize { tokens, tile: TILE };
         let foretold = self.kind.expected_bytes(&self.shape, self.plan.as_ref(), size);
         // The cache was built once with these settings, so they are good; and exact bytes are the most there can be.
@@ -54,7 +58,7 @@ impl Budget {
     }
 
     /// What up to `more` tokens add to a past of `held`, if none of them is compressed.
-    pub(super) fn growth(&self, held: usize, more: usize) -> usize {
+    fn growth(&self, held: usize, more: usize) -> usize {
         let room = if more <= ROOM { 0 } else { ROOM + held.saturating_add(more) / 16 };
         self.exact(more.saturating_add(room))
     }

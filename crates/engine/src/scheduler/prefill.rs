@@ -173,7 +173,7 @@ impl<'e> Worker<'e> {
         constraint: Option<Box<dyn Constraint>>,
     ) -> Result<Running<'e>, String> {
         let writer = Writer::new(self.engine, &job.options, answer, job.prompt.len(), constraint)?;
-        let reserved = cache.bytes().total() + self.budget.growth(job.prompt.len(), job.options.max_tokens);
+        let reserved = self.budget.of_past(job.prompt.len(), cache.bytes().total(), job.options.max_tokens);
         cache.reserve(job.options.max_tokens.min(MOST_RESERVED), self.engine.workspace());
         Ok(Running {
             head: Rc::clone(head),

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use fourier_kv_kernels::parts::Chunks;
 use fourier_kv_model::decoder::{LogitRows, Sequence};
 
 use super::job::{JobError, JobEvent};
@@ -42,6 +43,8 @@ impl Worker<'_> {
     }
 
     fn pass(&mut self) -> Result<(), String> {
+        // The longest past first: none is left to one thread at the end, while the others wait.
+        self.running.sort_by_key(|running| std::cmp::Reverse(running.tokens.len()));
         let mut batch: Vec<Sequence<'_>> = Vec::with_capacity(self.running.len());
         for Running { cache, next, .. } in &mut self.running {
             let tokens = std::slice::from_ref(&*next);
@@ -55,18 +58,26 @@ impl Worker<'_> {
 
     /// Gives each answer its row of logits. What has ended leaves.
     fn take_rows(&mut self) {
-        let logits = self.activations.logits();
-        let mut written = Vec::with_capacity(self.running.len());
-        for (row, running) in self.running.iter_mut().enumerate() {
-            running.tokens.push(running.next);
-            written.push(running.writer.write(logits.row(row)));
-        }
+        self.running.iter_mut().for_each(|running| running.tokens.push(running.next));
+        let written = self.write_rows();
         let all = std::mem::take(&mut self.running).into_iter().zip(written);
         for (running, written) in all.collect::<Vec<_>>() {
             if let Some(running) = self.go_on(running, written) {
                 self.running.push(running);
             }
         }
+    }
+
+    /// Chooses the next token of every answer.
+    fn write_rows(&mut self) -> Vec<Result<Written, String>> {
+        let logits = self.activations.logits();
+        let rows = self.running.iter_mut().map(|running| (&mut running.writer, Ok(Written::default())));
+        let mut rows: Vec<_> = rows.collect();
+        self.engine.workspace().team().for_parts(Chunks::new(&mut rows, 1), |i, row| {
+            let (writer, written) = &mut row[0];
+            *written = writer.write(logits.row(i));
+        });
+        rows.into_iter().map(|(_, written)| written).collect()
     }
 
     /// Tells what was written; the answer, if it goes on.
@@ -115,8 +126,8 @@ impl Worker<'_> {
     /// What it may still come to hold, now and then: less than at first, as caches compress.
     fn foretell(&self, running: &mut Running<'_>) {
         if running.writer.tokens().is_multiple_of(FORETOLD_EVERY) {
-            let growth = self.budget.growth(running.tokens.len(), running.writer.left());
-            running.reserved = running.reserved.min(running.cache.bytes().total() + growth);
+            let (tokens, bytes) = (running.tokens.len(), running.cache.bytes().total());
+            running.reserved = running.reserved.min(self.budget.of_past(tokens, bytes, running.writer.left()));
         }
     }
 

@@ -30,6 +30,8 @@ pub struct ValueTile<'a> {
     pub first: usize,
     /// Directions that have pairs.
     pub directions: &'a [Direction],
+    /// Superblocks that there are, of [`TOGETHER`]; the words of others do not matter.
+    pub superblocks: usize,
 }
 
 /// Spectra of attention weights as integers.
@@ -160,9 +162,21 @@ impl Operation for Outputs<'_> {
 
     #[inline(always)]
     fn run<V: Simd>(self) {
+        match self.tile.superblocks {
+            ..=2 => self.of_superblocks::<V, 2>(),
+            _ => self.of_superblocks::<V, TOGETHER>(),
+        }
+    }
+}
+
+impl Outputs<'_> {
+    /// Outputs of the first `S` superblocks.
+    #[inline(always)]
+    fn of_superblocks<V: Simd, const S: usize>(self) {
         let Outputs { tile, words, levels, weights, out, stride } = self;
-        let mut reader = PairReader::<V, TOGETHER>::new(words, levels, tile.first);
-        let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; TOGETHER]);
+        let mut reader =
+            PairReader::<V, S>::new(*words.first_chunk().expect("no more than there are"), levels, tile.first);
+        let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; S]);
         let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
         let mut next = tile.first;
         for direction in tile.directions {
@@ -170,7 +184,7 @@ impl Operation for Outputs<'_> {
             next += pairs.len();
             for (i, pair) in pairs.iter().enumerate().take(MOST_HARMONICS / 2) {
                 let all = reader.read(pair);
-                for s in 0..TOGETHER {
+                for s in 0..S {
                     V::store_integers(all[s], &mut values.0[s][i]);
                 }
             }
@@ -198,7 +212,7 @@ impl Operation for Outputs<'_> {
 /// The pairs of a direction and the heads that meet them.
 struct Some<'a> {
     pairs: &'a [Pair],
-    values: &'a [[[i32; WIDTH]; MOST_HARMONICS / 2]; TOGETHER],
+    values: &'a [[[i32; WIDTH]; MOST_HARMONICS / 2]],
     weights: WeightSpectra<'a>,
     first: usize,
 }

@@ -10,8 +10,7 @@
 use super::layout::{GROUP, halves};
 use crate::isa::{Isa, Operation};
 use crate::parts::{Chunks, Parts};
-use crate::simd::exponential::ROUND;
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Lanes, Simd, WIDTH};
 use crate::team::Team;
 
 /// Pairs of numbers in a group.
@@ -125,20 +124,24 @@ impl Operation for Round<'_, '_> {
     #[inline(always)]
     fn run<V: Simd>(self) {
         let Round { x, to } = self;
-        for (t, x) in x.chunks_exact(to.cols).enumerate() {
-            for (x, group) in x.chunks(GROUP).zip(to.groups.iter_mut()) {
-                let whole = match x.try_into() {
-                    Ok(whole) => whole,
-                    Err(_) => padded(x),
-                };
-                round_group::<V>(&whole, group, t);
-            }
-        }
         let tokens = x.len() / to.cols.max(1);
-        for group in to.groups.iter_mut() {
-            for t in tokens..TILE {
-                (group.scales[t], group.sums[t]) = (0.0, 0.0);
+        // Group by group, so that what is written lies together.
+        for (g, group) in to.groups.iter_mut().enumerate() {
+            let mut pairs = [[0; WIDTH]; WIDTH];
+            for t in 0..tokens {
+                let row = &x[t * to.cols..(t + 1) * to.cols];
+                let part = &row[g * GROUP..row.len().min((g + 1) * GROUP)];
+                let (scale, sum) = match part.try_into() {
+                    Ok(whole) => round_group::<V>(whole, &mut pairs[t]),
+                    Err(_) => round_group::<V>(&padded(part), &mut pairs[t]),
+                };
+                (group.scales[t], group.sums[t]) = (scale, sum);
             }
+            for (to, tokens) in group.pairs.iter_mut().zip(V::transpose(&pairs)) {
+                to.copy_from_slice(&tokens[..TILE]);
+            }
+            group.scales[tokens..].fill(0.0);
+            group.sums[tokens..].fill(0.0);
         }
     }
 }
@@ -159,20 +162,13 @@ pub(super) fn scale_of<V: Simd>(x: &[f32; GROUP]) -> (f32, f32, [V::Floats; 2]) 
     (scale, if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 }, [a, b])
 }
 
-/// Rounds a group of token `t` of a tile.
+/// Rounds a group of one token to pairs; its scale and its sum.
 #[inline(always)]
-fn round_group<V: Simd>(x: &[f32; GROUP], to: &mut TileGroup, t: usize) {
+fn round_group<V: Simd>(x: &[f32; GROUP], pairs: &mut [i32; PAIRS]) -> (f32, f32) {
     let (scale, inverse, [a, b]) = scale_of::<V>(x);
-    let mut pairs = [0; PAIRS];
-    for i in 0..PAIRS {
-        // The lowest bits of a number between 2^23 and 2^24 are an integer's.
-        let (low, high) = (x[i] * inverse + ROUND, x[i + PAIRS] * inverse + ROUND);
-        pairs[i] = ((low.to_bits() & 0xFFFF) | (high.to_bits() << 16)) as i32;
-    }
-    for i in 0..PAIRS {
-        to.pairs[i][t] = pairs[i];
-    }
-    (to.scales[t], to.sums[t]) = (scale, a.add(b).sum());
+    let [low, high] = [a, b].map(|x| V::to_integers(x.mul(V::Floats::splat(inverse))));
+    V::store_integers(V::or(V::and(low, V::integers(0xFFFF)), V::shift_left::<16>(high)), pairs);
+    (scale, a.add(b).sum())
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(super) trait Block: Pod {
     const OFFSETS: bool;
     /// Whether [`Block::integers`] are larger than a byte.
     const LARGE_INTEGERS: bool = false;
+    /// Whether [`Block::rows`] is there.
+    const ROWS: bool = false;
     /// The block's scales and offsets, unpacked once a block.
     type Scales: Copy;
 
@@ -37,6 +39,59 @@ pub(super) trait Block: Pod {
     /// The same weights as integers of at most 4096 either way (those of Q6_K are products of six bits with a scale of
     /// eight), the first half of the group and the second, and what turns them into weights.
     fn integers<V: Simd>(&self, scales: &Self::Scales, g: usize) -> ([V::Integers; 2], Affine);
+
+    /// The integers of a block of each of sixteen rows, a row a lane: `put` is given pair `i` of columns, `i` and
+    /// `i + 16`, as halves of 16 bits, for every `i` below 16. Returns the rows' scales and offsets. For blocks of one
+    /// group; many times faster than rows one by one.
+    #[inline(always)]
+    fn rows<V: Simd>(blocks: [&Self; WIDTH], put: impl FnMut(usize, V::Integers)) -> [V::Floats; 2] {
+        let _ = (blocks, put);
+        unreachable!("where `ROWS` says so")
+    }
+}
+
+/// Pairs of columns of sixteen rows of nibbles: byte `i` of a row has the columns `i` and `i + 16`.
+#[inline(always)]
+pub(super) fn nibble_rows<V: Simd>(rows: [&[u8; WIDTH]; WIDTH], mut put: impl FnMut(usize, V::Integers)) {
+    let (low, high) = (V::integers(15), V::integers(15 << 16));
+    let pair = |first: V::Integers, second: V::Integers| V::or(V::and(first, low), V::and(second, high));
+    for (w, words) in V::words_of_rows(rows).into_iter().enumerate() {
+        put(4 * w, pair(words, V::shift_left::<12>(words)));
+        put(4 * w + 1, pair(V::shift_right::<8>(words), V::shift_left::<4>(words)));
+        put(4 * w + 2, pair(V::shift_right::<16>(words), V::shift_right::<4>(words)));
+        put(4 * w + 3, pair(V::shift_right::<24>(words), V::shift_right::<12>(words)));
+    }
+}
+
+/// The same of sixteen rows of signed bytes, the first sixteen columns and the second.
+#[inline(always)]
+pub(super) fn byte_rows<V: Simd>(
+    first: [&[u8; WIDTH]; WIDTH],
+    second: [&[u8; WIDTH]; WIDTH],
+    mut put: impl FnMut(usize, V::Integers),
+) {
+    // Bytes in the upper halves of halves: the sign comes in from there.
+    let (low, high) = (V::integers(0xFF00), V::integers(0xFF00_0000_u32 as i32));
+    let pair = |first: V::Integers, second: V::Integers| {
+        V::shift_halves_right_signed(V::or(V::and(first, low), V::and(second, high)), 8)
+    };
+    let words = V::words_of_rows(first).into_iter().zip(V::words_of_rows(second));
+    for (w, (a, b)) in words.enumerate() {
+        put(4 * w, pair(V::shift_left::<8>(a), V::shift_left::<24>(b)));
+        put(4 * w + 1, pair(a, V::shift_left::<16>(b)));
+        put(4 * w + 2, pair(V::shift_right::<8>(a), V::shift_left::<8>(b)));
+        put(4 * w + 3, pair(V::shift_right::<16>(a), b));
+    }
+}
+
+/// Two bytes of each of sixteen rows, in the lower halves, and two more in the upper ones.
+#[inline(always)]
+pub(super) fn halves_of_rows<V: Simd>(low: [[u8; 2]; WIDTH], high: [[u8; 2]; WIDTH]) -> V::Integers {
+    let mut words = [0; WIDTH];
+    for i in 0..WIDTH {
+        words[i] = i32::from_le_bytes([low[i][0], low[i][1], high[i][0], high[i][1]]);
+    }
+    V::load_integers(&words)
 }
 
 /// The numbers 0 to 15.

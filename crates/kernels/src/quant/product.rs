@@ -8,7 +8,7 @@
 //! beside row (a panel of 16 KB), and multiplied with all tokens, a few at a time: each instruction multiplies and adds
 //! 16 pairs (VNNI), twice as many products as of `f32`. Per group and token there are `16` of them for 16 rows, and four
 //! more operations for the scales: five sixths of the instructions do the work. Unpacking costs a share that falls as
-//! `1 / n`.
+//! `1 / n`: least where sixteen rows are unpacked together ([`Block::rows`]), five instructions for 16 pairs.
 
 use bytemuck::cast_slice;
 
@@ -26,6 +26,8 @@ use crate::tile::vector;
 pub const ROWS: usize = VECTORS * WIDTH;
 /// Vectors of rows.
 const VECTORS: usize = 2;
+/// Rows between those that are unpacked and those that are asked for meanwhile: some tasks later.
+const AHEAD: usize = 2 * ROWS;
 /// Groups of columns that are unpacked at once; a multiple of every block's groups.
 const CHUNK: usize = 8;
 
@@ -123,21 +125,29 @@ impl<B: Block> Operation for Product<'_, '_, B> {
         scratch.sums.resize(tokens.div_ceil(TILE), Sums([[0.0; ROWS]; TILE]));
         for first in (0..groups).step_by(CHUNK) {
             let chunk = first..groups.min(first + CHUNK);
-            for (r, row) in rows.chunks_exact(bytes).enumerate() {
-                unpack_row::<V, B>(cast_slice(row), r, chunk.clone(), scratch);
-            }
-            for (rows, panel) in scratch.unpacked.iter().zip(&mut scratch.panel) {
-                turn::<V>(rows, panel);
+            match B::ROWS {
+                true => unpack_rows::<V, B>(cast_slice(rows), groups, chunk.clone(), scratch),
+                false => {
+                    for (r, row) in rows.chunks_exact(bytes).enumerate() {
+                        unpack_row::<V, B>(cast_slice(row), r, chunk.clone(), scratch);
+                    }
+                    for (rows, panel) in scratch.unpacked.iter().zip(&mut scratch.panel) {
+                        turn::<V>(rows, panel);
+                    }
+                }
             }
             let ProductScratch { panel, scales, offsets, sums, .. } = &mut *scratch;
             for (i, sums) in sums.iter_mut().enumerate() {
+                let there = tokens - i * TILE;
                 let weights = panel.iter().zip(scales.iter().zip(offsets.iter()));
                 for (x, (panel, (scales, offsets))) in x.tile(i, chunk.clone()).iter().zip(weights) {
                     let weights = Weights { panel, scales, offsets };
+                    // Else the compiler keeps these from group to group in registers, which there are not enough of.
+                    let sums = std::hint::black_box(&mut sums.0);
                     // As many sums as there are registers for, besides those for a pair of weights and of activations.
                     match V::REGISTERS {
-                        32 => whole_tile::<V, B>(weights, x, &mut sums.0),
-                        _ => parts_of_tile::<V, B>(weights, x, &mut sums.0),
+                        32 => tile_at_once::<V, B>(weights, x, there, sums),
+                        _ => tile_in_parts::<V, B>(weights, x, there, sums),
                     }
                 }
             }
@@ -146,6 +156,34 @@ impl<B: Block> Operation for Product<'_, '_, B> {
             let to = out.row(t);
             let width = to.len();
             to.copy_from_slice(&scratch.sums[t / TILE].0[t % TILE][..width]);
+        }
+    }
+}
+
+/// Unpacks some groups of all rows, `[rows][groups]`, sixteen rows at a time: the last one again where there are not as
+/// many.
+#[inline(always)]
+fn unpack_rows<V: Simd, B: Block>(
+    rows: &[B],
+    groups: usize,
+    chunk: std::ops::Range<usize>,
+    scratch: &mut ProductScratch,
+) {
+    let last = rows.len() / groups - 1;
+    let (length, share) = (chunk.len() * size_of::<B>(), WIDTH.div_ceil(chunk.len()));
+    for v in 0..VECTORS {
+        let all = chunk.clone().zip(&mut scratch.panel).zip(scratch.scales.iter_mut().zip(&mut scratch.offsets));
+        for (i, ((g, panel), (scales, offsets))) in all.enumerate() {
+            // A little of what comes later at a time: so many streams are more than a processor foresees by itself.
+            for r in i * share..(i + 1) * share {
+                let row = &rows[(v * WIDTH + r).min(last) * groups + chunk.start..];
+                (0..length).step_by(64).for_each(|at| V::prefetch(row, at + AHEAD * groups * size_of::<B>()));
+            }
+            let blocks = std::array::from_fn(|r| &rows[(v * WIDTH + r).min(last) * groups + g]);
+            let by = B::rows::<V>(blocks, |pair, x| V::store_integers(x, &mut panel.0[pair][v]));
+            for (by, to) in by.into_iter().zip([scales, offsets]) {
+                by.store(to[v * WIDTH..].first_chunk_mut().expect("a vector of the rows"));
+            }
         }
     }
 }
@@ -207,19 +245,24 @@ struct Weights<'a> {
     offsets: &'a [f32; ROWS],
 }
 
-/// Adds a group's products for all tokens of a tile and both vectors of rows: 24 sums.
+/// Adds a group's products for the tokens that are `there` in a tile (some more cost nothing) and both vectors of rows:
+/// up to 24 sums.
 #[inline(always)]
-fn whole_tile<V: Simd, B: Block>(weights: Weights<'_>, x: &TileGroup, sums: &mut [[f32; ROWS]; TILE]) {
-    add_products::<V, B, 2, TILE>(weights, x, 0, 0, sums);
+fn tile_at_once<V: Simd, B: Block>(weights: Weights<'_>, x: &TileGroup, there: usize, sums: &mut [[f32; ROWS]; TILE]) {
+    match there {
+        ..=4 => add_products::<V, B, 2, 4>(weights, x, 0, 0, sums),
+        ..=8 => add_products::<V, B, 2, 8>(weights, x, 0, 0, sums),
+        _ => add_products::<V, B, 2, TILE>(weights, x, 0, 0, sums),
+    }
 }
 
-/// The same in four parts: six tokens and one vector of rows, 6 sums (of two registers each with AVX2).
+/// The same in parts: six tokens and one vector of rows, 6 sums (of two registers each with AVX2).
 #[inline(always)]
-fn parts_of_tile<V: Simd, B: Block>(weights: Weights<'_>, x: &TileGroup, sums: &mut [[f32; ROWS]; TILE]) {
-    add_products::<V, B, 1, { TILE / 2 }>(weights, x, 0, 0, sums);
-    add_products::<V, B, 1, { TILE / 2 }>(weights, x, 1, 0, sums);
-    add_products::<V, B, 1, { TILE / 2 }>(weights, x, 0, TILE / 2, sums);
-    add_products::<V, B, 1, { TILE / 2 }>(weights, x, 1, TILE / 2, sums);
+fn tile_in_parts<V: Simd, B: Block>(weights: Weights<'_>, x: &TileGroup, there: usize, sums: &mut [[f32; ROWS]; TILE]) {
+    for token in (0..TILE.min(there)).step_by(TILE / 2) {
+        add_products::<V, B, 1, { TILE / 2 }>(weights, x, 0, token, sums);
+        add_products::<V, B, 1, { TILE / 2 }>(weights, x, 1, token, sums);
+    }
 }
 
 /// `N` tokens from `token` on by `R` vectors of rows from vector `v` on.

@@ -7,8 +7,11 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
-use super::layout::{Affine, Block, FourBits, GROUP, affine, affine_vectors, each, halves, integers_of};
-use crate::simd::{Lanes, Simd};
+use super::layout::{
+    Affine, Block, FourBits, GROUP, affine, affine_vectors, byte_rows, each, halves, halves_of_rows, integers_of,
+    nibble_rows,
+};
+use crate::simd::{Lanes, Simd, WIDTH};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -101,6 +104,7 @@ fn nibble_integers<V: Simd>(nibbles: &[u8; 16]) -> [V::Integers; 2] {
 impl Block for Q8_0 {
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const ROWS: bool = true;
     type Scales = f32;
 
     #[inline(always)]
@@ -124,11 +128,20 @@ impl Block for Q8_0 {
         let [low, high] = halves(&self.weights);
         ([V::load_signed(low), V::load_signed(high)], Affine { scale, offset: 0.0 })
     }
+
+    #[inline(always)]
+    fn rows<V: Simd>(blocks: [&Self; WIDTH], put: impl FnMut(usize, V::Integers)) -> [V::Floats; 2] {
+        let bytes = |i: usize| halves(bytemuck::cast_ref::<[i8; GROUP], [u8; GROUP]>(&blocks[i].weights));
+        byte_rows::<V>(std::array::from_fn(|i| bytes(i)[0]), std::array::from_fn(|i| bytes(i)[1]), put);
+        let scales = halves_of_rows::<V>(std::array::from_fn(|i| blocks[i].scale), [[0; 2]; WIDTH]);
+        [V::half_floats(scales), V::Floats::splat(0.0)]
+    }
 }
 
 impl Block for Q4_0 {
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const ROWS: bool = true;
     type Scales = f32;
 
     #[inline(always)]
@@ -150,11 +163,20 @@ impl Block for Q4_0 {
     fn integers<V: Simd>(&self, &scale: &f32, _: usize) -> ([V::Integers; 2], Affine) {
         (nibble_integers::<V>(&self.nibbles), Affine { scale, offset: -8.0 * scale })
     }
+
+    #[inline(always)]
+    fn rows<V: Simd>(blocks: [&Self; WIDTH], put: impl FnMut(usize, V::Integers)) -> [V::Floats; 2] {
+        nibble_rows::<V>(std::array::from_fn(|i| &blocks[i].nibbles), put);
+        let scales = halves_of_rows::<V>(std::array::from_fn(|i| blocks[i].scale), [[0; 2]; WIDTH]);
+        let scales = V::half_floats(scales);
+        [scales, scales.mul(V::Floats::splat(-8.0))]
+    }
 }
 
 impl Block for Q4_1 {
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const ROWS: bool = true;
     type Scales = Affine;
 
     #[inline(always)]
@@ -175,6 +197,14 @@ impl Block for Q4_1 {
     #[inline(always)]
     fn integers<V: Simd>(&self, by: &Affine, _: usize) -> ([V::Integers; 2], Affine) {
         (nibble_integers::<V>(&self.nibbles), *by)
+    }
+
+    #[inline(always)]
+    fn rows<V: Simd>(blocks: [&Self; WIDTH], put: impl FnMut(usize, V::Integers)) -> [V::Floats; 2] {
+        nibble_rows::<V>(std::array::from_fn(|i| &blocks[i].nibbles), put);
+        let both =
+            halves_of_rows::<V>(std::array::from_fn(|i| blocks[i].scale), std::array::from_fn(|i| blocks[i].offset));
+        [V::half_floats(both), V::half_floats(V::shift_right::<16>(both))]
     }
 }
 

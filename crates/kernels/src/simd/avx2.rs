@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::exponential::{HIGHEST, LN2_HIGH, LN2_LOW, LOWEST, TAYLOR};
-use super::{Lanes, Simd, WIDTH};
+use super::{Lanes, Simd, WIDTH, transposed};
 use crate::element::Element;
 
 /// AVX2, FMA and F16C.
@@ -175,6 +175,19 @@ impl Simd for Avx2 {
             let by = _mm_cvtsi32_si128(by as i32);
             Integers(_mm256_srl_epi16(a.0, by), _mm256_srl_epi16(a.1, by))
         }
+    }
+    #[inline(always)]
+    fn shift_halves_right_signed(a: Integers, by: u32) -> Integers {
+        // SAFETY: see above.
+        unsafe {
+            let by = _mm_cvtsi32_si128(by as i32);
+            Integers(_mm256_sra_epi16(a.0, by), _mm256_sra_epi16(a.1, by))
+        }
+    }
+    #[inline(always)]
+    fn words_of_rows(rows: [&[u8; WIDTH]; WIDTH]) -> [Integers; 4] {
+        // SAFETY: see above.
+        unsafe { transposed::avx2_words(rows).map(|[low, high]| Integers(low, high)) }
     }
     #[inline(always)]
     fn scale_halves(a: Integers, by: i32) -> Integers {

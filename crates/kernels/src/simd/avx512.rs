@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::exponential::{HIGHEST, LN2_HIGH, LN2_LOW, LOWEST, TAYLOR};
-use super::{Lanes, Simd, WIDTH};
+use super::{Lanes, Simd, WIDTH, transposed};
 use crate::element::Element;
 
 /// AVX-512 F, BW, DQ, VL, with AVX2, FMA and F16C.
@@ -155,6 +155,11 @@ macro_rules! avx512 {
                 unsafe { Integers(_mm512_srl_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
             }
             #[inline(always)]
+            fn shift_halves_right_signed(a: Integers, by: u32) -> Integers {
+                // SAFETY: see above.
+                unsafe { Integers(_mm512_sra_epi16(a.0, _mm_cvtsi32_si128(by as i32))) }
+            }
+            #[inline(always)]
             fn lookup_halves<const N: usize>(table: &[i16; N], index: Integers) -> Integers {
                 const { assert!(N.is_power_of_two() && N >= 32) };
                 Integers(lookup_halves(table, index.0))
@@ -186,7 +191,18 @@ macro_rules! avx512 {
             }
             #[inline(always)]
             fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
-                transpose(rows)
+                // SAFETY: see above.
+                unsafe { transposed::avx512(rows) }
+            }
+            #[inline(always)]
+            fn words_of_rows(rows: [&[u8; WIDTH]; WIDTH]) -> [Integers; 4] {
+                // SAFETY: see above.
+                unsafe { transposed::avx512_words(rows).map(Integers) }
+            }
+            #[inline(always)]
+            fn half_floats(x: Integers) -> Singles {
+                // SAFETY: see above.
+                unsafe { Singles(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(x.0))) }
             }
             #[inline(always)]
             fn dot_pairs(sum: Integers, w: &[i32; WIDTH], x: i32) -> Integers {
@@ -223,43 +239,6 @@ fn lookup_halves<const N: usize>(table: &[i16; N], index: __m512i) -> __m512i {
             found = _mm512_mask_blend_epi16(here, found, more);
         }
         found
-    }
-}
-
-/// A transposition in four steps of sixteen shuffles: numbers of two rows, pairs of four, fours of eight and of sixteen.
-#[inline(always)]
-fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
-    // SAFETY: see above.
-    unsafe {
-        let rows: [__m512i; WIDTH] = std::array::from_fn(|i| _mm512_loadu_si512(rows[i].as_ptr().cast()));
-        // `fours[4 i + c]` holds the columns `c + 4 lane` of rows `4 i` to `4 i + 3`.
-        let mut fours = [_mm512_setzero_si512(); WIDTH];
-        for i in 0..4 {
-            let (a, b, c, d) = (rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], rows[4 * i + 3]);
-            let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-            let (more_low, more_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-            fours[4 * i] = _mm512_unpacklo_epi64(low, more_low);
-            fours[4 * i + 1] = _mm512_unpackhi_epi64(low, more_low);
-            fours[4 * i + 2] = _mm512_unpacklo_epi64(high, more_high);
-            fours[4 * i + 3] = _mm512_unpackhi_epi64(high, more_high);
-        }
-        let mut out = [[0; WIDTH]; WIDTH];
-        for c in 0..4 {
-            let (a, b, x, y) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
-            // Lanes 0 and 2 of two, lanes 1 and 3 of two.
-            let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xDD>(a, b));
-            let (more_even, more_odd) = (_mm512_shuffle_i32x4::<0x88>(x, y), _mm512_shuffle_i32x4::<0xDD>(x, y));
-            let lanes = [
-                _mm512_shuffle_i32x4::<0x88>(even, more_even),
-                _mm512_shuffle_i32x4::<0x88>(odd, more_odd),
-                _mm512_shuffle_i32x4::<0xDD>(even, more_even),
-                _mm512_shuffle_i32x4::<0xDD>(odd, more_odd),
-            ];
-            for (lane, column) in lanes.into_iter().enumerate() {
-                _mm512_storeu_si512(out[4 * lane + c].as_mut_ptr().cast(), column);
-            }
-        }
-        out
     }
 }
 

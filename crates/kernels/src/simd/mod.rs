@@ -14,6 +14,8 @@ mod avx512;
 mod cache_line;
 
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod transposed;
 mod wide;
 
 use half::{bf16, f16};
@@ -100,6 +102,24 @@ pub trait Simd: Copy + 'static {
     fn transpose(rows: &[[i32; WIDTH]; WIDTH]) -> [[i32; WIDTH]; WIDTH] {
         std::array::from_fn(|column| rows.map(|row| row[column]))
     }
+    /// Four little-endian words of each of sixteen rows of bytes: vector `w` holds the words `w` of all rows.
+    #[inline(always)]
+    fn words_of_rows(rows: [&[u8; WIDTH]; WIDTH]) -> [Self::Integers; 4] {
+        std::array::from_fn(|w| {
+            let mut words = [0; WIDTH];
+            for (word, row) in words.iter_mut().zip(rows) {
+                *word = i32::from_le_bytes([row[4 * w], row[4 * w + 1], row[4 * w + 2], row[4 * w + 3]]);
+            }
+            Self::load_integers(&words)
+        })
+    }
+    /// The values of the half floats in the lower 16 bits of each.
+    #[inline(always)]
+    fn half_floats(x: Self::Integers) -> Self::Floats {
+        let mut all = [0; WIDTH];
+        Self::store_integers(x, &mut all);
+        Self::load_f16(&all.map(|x| f16::from_bits(x as u16)))
+    }
     /// `sum[i] + low(w[i]) low(x) + high(w[i]) high(x)`, wrapping, where `low` and `high` are halves of 16 bits.
     fn dot_pairs(sum: Self::Integers, w: &[i32; WIDTH], x: i32) -> Self::Integers;
     /// The same with halves of their own for each: `sum[i] + low(w[i]) low(x[i]) + high(w[i]) high(x[i])`.
@@ -115,6 +135,11 @@ pub trait Simd: Copy + 'static {
     #[inline(always)]
     fn shift_halves_right(a: Self::Integers, by: u32) -> Self::Integers {
         each_half::<Self>(a, |x| (u32::from(x) >> by) as u16)
+    }
+    /// The same to the right, the sign coming in.
+    #[inline(always)]
+    fn shift_halves_right_signed(a: Self::Integers, by: u32) -> Self::Integers {
+        each_half::<Self>(a, |x| ((x as i16) >> by.min(15)) as u16)
     }
     /// `table[half & (N - 1)]` for each half of 16 bits; `N` is a power of two from 32 on.
     #[inline(always)]

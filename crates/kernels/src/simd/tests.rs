@@ -58,6 +58,8 @@ impl Operation for All {
             V::to_floats(V::dot_vectors(signed, &self.pairs, &self.pairs.map(|x| x.rotate_left(9)))),
             V::to_floats(V::to_integers(a.mul(V::Floats::splat(37.5)))),
             V::to_floats(V::shift_halves_left(pairs, 5)),
+            V::to_floats(V::shift_halves_right_signed(pairs, 6)),
+            V::half_floats(V::and(pairs, V::integers(0x1234_5BFF))),
             V::to_floats(V::shift_halves_left(pairs, 16)),
             V::to_floats(V::shift_halves_right(pairs, 7)),
             V::to_floats(V::shift_halves_right(pairs, 16)),
@@ -168,6 +170,29 @@ fn transposed_rows_are_columns() {
         for (c, column) in isa.run(Transpose(rows)).iter().enumerate() {
             for (r, &x) in column.iter().enumerate() {
                 assert_eq!(x, (100 * r + c) as i32, "row {r}, column {c} on {isa}");
+            }
+        }
+    }
+}
+
+#[test]
+fn words_of_rows_are_columns_of_words() {
+    struct Words([[u8; WIDTH]; WIDTH]);
+    impl Operation for Words {
+        type Output = [[i32; WIDTH]; 4];
+        #[inline(always)]
+        fn run<V: Simd>(self) -> Self::Output {
+            let (words, mut out) = (V::words_of_rows(std::array::from_fn(|i| &self.0[i])), [[0; WIDTH]; 4]);
+            words.into_iter().zip(&mut out).for_each(|(words, out)| V::store_integers(words, out));
+            out
+        }
+    }
+    let rows: [[u8; WIDTH]; WIDTH] = std::array::from_fn(|r| std::array::from_fn(|c| (16 * r + c) as u8));
+    for isa in Isa::available() {
+        for (w, words) in isa.run(Words(rows)).into_iter().enumerate() {
+            for (r, word) in words.into_iter().enumerate() {
+                let byte = (16 * r + 4 * w) as i32;
+                assert_eq!(word, byte | byte + 1 << 8 | byte + 2 << 16 | byte + 3 << 24, "row {r}, word {w} on {isa}");
             }
         }
     }

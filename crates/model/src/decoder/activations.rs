@@ -20,28 +20,37 @@ pub(super) struct Schedule {
     pub(super) tiles: Tiles,
     /// One for each sequence.
     pub(super) rotations: Vec<Rotations>,
+    /// Tokens that the cache of each sequence held before the pass.
+    pub(super) held: Vec<usize>,
 }
 
-/// Rows of numbers: of the whole batch in `residual`, else of one tile; one segment of it in `heads` and `state`.
-#[derive(Debug)]
+/// Rows of numbers: of the whole batch in `residual`, else of one tile.
+#[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) residual: Vec<f32>,
     pub(super) normed: Vec<f32>,
     pub(super) query: Vec<f32>,
     pub(super) key: Vec<f32>,
     pub(super) value: Vec<f32>,
-    /// Queries, keys and values, rotated and head by head.
-    pub(super) heads: [Vec<f32>; 3],
-    pub(super) state: AttnRows<f32>,
+    /// One for all segments that are attended to one after another, or one for each.
+    pub(super) segments: Vec<SegmentRows>,
     pub(super) attended: Vec<f32>,
     pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
     pub(super) added: Vec<f32>,
 }
 
+/// What attending to one segment takes.
+#[derive(Debug)]
+pub(super) struct SegmentRows {
+    /// Queries, keys and values, rotated and head by head.
+    pub(super) heads: [Vec<f32>; 3],
+    pub(super) state: AttnRows<f32>,
+}
+
 impl Activations {
-    pub(super) fn new(head_dim: usize) -> Self {
-        Activations { schedule: Schedule::default(), rows: Rows::new(head_dim), logits: Logits::default() }
+    pub(super) fn new() -> Self {
+        Activations { schedule: Schedule::default(), rows: Rows::default(), logits: Logits::default() }
     }
 
     /// The logits that the last pass was asked for.
@@ -52,26 +61,13 @@ impl Activations {
     /// Gives back all memory but the logits': after a prompt it is as long as the prompt, and decoding needs one row.
     pub fn release(&mut self) {
         self.schedule = Schedule::default();
-        self.rows = Rows::new(self.rows.state.dim());
+        self.rows = Rows::default();
     }
 }
 
-impl Rows {
-    fn new(head_dim: usize) -> Self {
-        let empty = Vec::new;
-        Rows {
-            residual: empty(),
-            normed: empty(),
-            query: empty(),
-            key: empty(),
-            value: empty(),
-            heads: Default::default(),
-            state: AttnRows::new(0, head_dim),
-            attended: empty(),
-            gate: empty(),
-            up: empty(),
-            added: empty(),
-        }
+impl SegmentRows {
+    pub(super) fn new(head_dim: usize) -> Self {
+        SegmentRows { heads: Default::default(), state: AttnRows::new(0, head_dim) }
     }
 }
 

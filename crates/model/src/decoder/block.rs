@@ -13,7 +13,7 @@ use fourier_kv_kernels::rope::{Projected, Rotation, Rotations, order_heads, orde
 use fourier_kv_kernels::workspace::Workspace;
 
 use super::Model;
-use super::activations::{Rows, sized};
+use super::activations::{Rows, Schedule, SegmentRows, sized};
 use super::batch::{ForwardError, Sequence};
 use super::layer::{LayerMatrices, LayerVectors};
 use super::tiles::{Segment, Tile};
@@ -30,13 +30,23 @@ pub(super) struct Block<'a> {
     pub(super) layer: usize,
 }
 
+/// What one segment's queries, keys and values are taken from.
+#[derive(Clone, Copy)]
+struct Projections<'a> {
+    segment: &'a Segment,
+    /// Of its sequence.
+    rotations: &'a Rotations,
+    /// Queries, keys and values of the whole tile, `[rows][heads][D]`.
+    rows: [&'a [f32]; 3],
+}
+
 impl Block<'_> {
     /// `x += W_o attention(W_qkv norm(x))` for one tile.
     pub(super) fn attention(
         &self,
         batch: &mut [Sequence<'_>],
         tile: &Tile<'_>,
-        rotations: &[Rotations],
+        schedule: &Schedule,
         rows: &mut Rows,
     ) -> Result<(), ForwardError> {
         let (vectors, matrices, count) = (self.vectors, &self.matrices, tile.rows.len());
@@ -57,37 +67,69 @@ impl Block<'_> {
         ];
         linear_many(self.workspace, &rows.normed, products)?;
         sized(&mut rows.attended, count * matrices.query.rows());
-        for segment in tile.segments {
-            self.attend(&mut batch[segment.sequence], segment, &rotations[segment.sequence], rows)?;
-        }
+        self.attend_all(batch, tile.segments, schedule, rows)?;
         let added = sized(&mut rows.added, count * matrices.attention_output.rows());
         linear(self.workspace, &rows.attended, &matrices.attention_output, vectors.output_bias.as_deref(), added)?;
         self.add(tile, rows);
         Ok(())
     }
 
+    /// Attends for every segment: for one after another on all threads, then for the others on a thread each.
+    fn attend_all(
+        &self,
+        batch: &mut [Sequence<'_>],
+        segments: &[Segment],
+        schedule: &Schedule,
+        rows: &mut Rows,
+    ) -> Result<(), ForwardError> {
+        let Rows { query, key, value, segments: own, attended, .. } = rows;
+        let (projected, rotations) = ([&**query, &**key, &**value], &schedule.rotations);
+        let (config, team) = (self.model.config(), self.workspace.team());
+        let width = config.heads * config.head_dim;
+        let alone = alone(segments, &schedule.held, team.threads());
+        let room = alone.min(1).max(segments.len() - alone);
+        if own.len() < room {
+            own.resize_with(room, || SegmentRows::new(config.head_dim));
+        }
+        for segment in &segments[..alone] {
+            let attended = &mut attended[segment.rows.start * width..segment.rows.end * width];
+            let from = Projections { segment, rotations: &rotations[segment.sequence], rows: projected };
+            self.attend(&mut batch[segment.sequence], from, &mut own[0], attended)?;
+        }
+        let Some(first) = segments.get(alone) else { return Ok(()) };
+        let own = Chunks::new(&mut own[..room], 1);
+        let attended = Chunks::new(&mut attended[first.rows.start * width..], width);
+        let sequences = Chunks::new(&mut batch[first.sequence..], 1);
+        team.try_for_parts((sequences, (own, attended)), |i, (sequence, (own, attended))| {
+            let segment = &segments[alone + i];
+            let from = Projections { segment, rotations: &rotations[segment.sequence], rows: projected };
+            self.attend(&mut sequence[0], from, &mut own[0], attended)
+        })
+    }
+
     /// Appends one segment's keys and values to its cache and attends for its queries.
     fn attend(
         &self,
         sequence: &mut Sequence<'_>,
-        segment: &Segment,
-        rotations: &Rotations,
-        rows: &mut Rows,
+        from: Projections<'_>,
+        own: &mut SegmentRows,
+        attended: &mut [f32],
     ) -> Result<(), ForwardError> {
+        let Projections { segment, rotations, rows: [query, key, value] } = from;
         let (config, tokens) = (self.model.config(), segment.tokens.len());
         let (dim, query_heads, kv_heads) = (config.head_dim, config.heads, config.kv_heads);
         let part = |heads: usize| segment.rows.start * heads * dim..segment.rows.end * heads * dim;
         let rotation = Rotation { pairs: self.model.pairs, rotations, first: segment.tokens.start };
-        let [q, k, v] = &mut rows.heads;
-        self.rotate(Projected { rows: &rows.query[part(query_heads)], heads: query_heads, dim }, rotation, q);
-        self.rotate(Projected { rows: &rows.key[part(kv_heads)], heads: kv_heads, dim }, rotation, k);
-        self.order(Projected { rows: &rows.value[part(kv_heads)], heads: kv_heads, dim }, v);
+        let SegmentRows { heads: [q, k, v], state } = own;
+        self.rotate(Projected { rows: &query[part(query_heads)], heads: query_heads, dim }, rotation, q);
+        self.rotate(Projected { rows: &key[part(kv_heads)], heads: kv_heads, dim }, rotation, k);
+        self.order(Projected { rows: &value[part(kv_heads)], heads: kv_heads, dim }, v);
         sequence.cache.append(self.layer, KvRows { q, k, v, tokens }, self.workspace)?;
-        rows.state.reset(query_heads * tokens);
-        sequence.cache.attend(self.layer, QueryRows { q, tokens }, self.workspace, &mut rows.state)?;
-        let (outputs, width) = (rows.state.finish(), query_heads * dim);
+        state.reset(query_heads * tokens);
+        sequence.cache.attend(self.layer, QueryRows { q, tokens }, self.workspace, state)?;
+        let (outputs, width) = (state.finish(), query_heads * dim);
         let run = RUN.div_ceil(width);
-        let attended = Chunks::new(&mut rows.attended[part(query_heads)], run * width);
+        let attended = Chunks::new(attended, run * width);
         self.workspace.team().for_parts(attended, |i, out| order_tokens(outputs, query_heads, dim, i * run, out));
         Ok(())
     }
@@ -143,6 +185,21 @@ impl Block<'_> {
         let heads = (RUN / head.max(1)).max(1);
         let out = Chunks::new(sized(out, from.rows.len()), heads * head);
         self.workspace.team().for_parts(out, |i, out| task(i * heads, out));
+    }
+}
+
+/// How many segments, from the first on, are attended to by all threads, one after another; the others by a thread each:
+/// if they are one token of each of the sequences that follow, and hold so little of all that no thread waits long for
+/// another. Results are the same either way.
+fn alone(segments: &[Segment], held: &[usize], threads: usize) -> usize {
+    let total: usize = segments.iter().map(|s| held[s.sequence] + 1).sum();
+    let is_large = |s: &Segment| (held[s.sequence] + 1) * threads * 2 > total;
+    let alone = segments.iter().take_while(|s| is_large(s)).count();
+    let first = segments.get(alone).map_or(0, |s| s.sequence);
+    let mut others = segments[alone..].iter().enumerate();
+    match threads > 1 && others.all(|(i, s)| s.tokens.len() == 1 && s.sequence == first + i) {
+        true => alone,
+        false => segments.len(),
     }
 }
 

@@ -9,6 +9,9 @@
 //! `4 * 512 * (2 width + 2 H D + 2 G D + 2 hidden)` for a tile.
 //!
 //! Runs on the workspace's team of threads.
+//!
+//! **Many sequences of one token** (decoding for many at once) share out attention by sequences, each attended to by one
+//! thread, but for those that hold so much of all that one thread would be waited for. Put the longest first.
 
 mod activations;
 mod batch;
@@ -120,7 +123,7 @@ impl Model {
 
     /// Activations for this model.
     pub fn activations(&self) -> Activations {
-        Activations::new(self.config.head_dim)
+        Activations::new()
     }
 
     /// Computes the tokens of a batch of sequences, appending to their caches, and returns the logits asked for. They
@@ -150,7 +153,7 @@ impl Model {
             let matrices = LayerMatrices::new(&self.weights, layer)?;
             let block = Block { model: self, workspace, matrices, vectors, layer };
             for tile in schedule.tiles.iter() {
-                block.attention(batch, &tile, &schedule.rotations, rows)?;
+                block.attention(batch, &tile, schedule, rows)?;
                 block.feed_forward(&tile, rows)?;
                 progress.done += tile.rows.len();
                 if watch(progress).is_break() {
@@ -162,7 +165,7 @@ impl Model {
             }
         }
         self.logits(batch, workspace, rows, logits)?;
-        workspace.level();
+        workspace.level(if batch.len() > 1 { 2 } else { 1 });
         Ok(logits)
     }
 
@@ -170,8 +173,11 @@ impl Model {
     fn schedule(&self, batch: &[Sequence<'_>], to: &mut Schedule) {
         to.tiles.fill(batch.iter().map(|s| s.tokens.len()));
         to.rotations.resize_with(batch.len(), Rotations::default);
+        to.held.clear();
         for (sequence, rotations) in batch.iter().zip(&mut to.rotations) {
-            rotations.fill(&self.frequencies, sequence.cache.len(), sequence.tokens.len());
+            let held = sequence.cache.len();
+            rotations.fill(&self.frequencies, held, sequence.tokens.len());
+            to.held.push(held);
         }
     }
 
