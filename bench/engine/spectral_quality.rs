@@ -7,7 +7,8 @@
 //! Prints for each cache the mean KL divergence, in nats a token, of its predictions from those of exact bf16 attention;
 //! bits a number of what is neither sink nor window, everything counted that is held for it; how many times smaller all of
 //! it is; and seconds for appending and sealing all layers. The text's first 20,000 characters are left out. A plan is
-//! used by caches named `plan+CACHE`. What an ingredient brings: `plan+spectral:2` beside `plan+spectral:2,without=klt`.
+//! used by caches named `plan+CACHE`; a cache named `step+CACHE`, or `plan+step+CACHE`, predicts the continuation token by token,
+//! as in decoding, and the seconds that takes are printed too. What an ingredient brings: `plan+spectral:2` beside `plan+spectral:2,without=klt`.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::error::Error;
@@ -18,7 +19,7 @@ use std::time::Instant;
 
 use fourier_kv_engine::cache::plan::Plan;
 use fourier_kv_engine::cache::{CacheKind, CacheShape, KvCache, KvRows, LayerTrace, TraceCache};
-use fourier_kv_engine::model::decoder::{LogitRows, Sequence};
+use fourier_kv_engine::model::decoder::{Activations, LogitRows, Sequence};
 use fourier_kv_engine::{Engine, EngineOptions};
 
 /// Tokens that are appended at once.
@@ -49,9 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shape = engine.model().cache_shape();
     let mut exact = CacheKind::Exact(fourier_kv_engine::cache::Storage::Bf16).build(engine.cache_context()?, None)?;
     fill(&engine, &shape, &layers, prefix, exact.as_mut())?;
-    let truth = predictions(&engine, rest, exact.as_mut())?;
+    let truth = predictions(&engine, rest, rest.len(), exact.as_mut())?;
     for name in caches {
         let (kind, plan) = name.strip_prefix("plan+").map_or((name.as_str(), None), |kind| (kind, plan.clone()));
+        let (kind, is_stepped) = kind.strip_prefix("step+").map_or((kind, false), |kind| (kind, true));
         let mut cache = kind.parse::<CacheKind>()?.build(engine.cache_context()?, plan)?;
         let begun = Instant::now();
         fill(&engine, &shape, &layers, prefix, cache.as_mut())?;
@@ -60,8 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let coded = (prefix - 4 - 1020) / 16 * 16;
         let bits = 8.0 * bytes.codes as f64 / (shape.exact_bytes(coded, 1)) as f64;
         let smaller = shape.exact_bytes(prefix, 2) as f64 / bytes.total() as f64;
-        let kl = divergence(&truth, &predictions(&engine, rest, cache.as_mut())?);
-        println!("{name:44} KL {kl:.5}  bits {bits:.3}  smaller {smaller:.2}  seconds {seconds:.1}");
+        let begun = Instant::now();
+        let found = predictions(&engine, rest, if is_stepped { 1 } else { rest.len() }, cache.as_mut())?;
+        let kl = divergence(&truth, &found);
+        let steps = if is_stepped { format!(", {:.1}", begun.elapsed().as_secs_f64()) } else { String::new() };
+        println!("{name:44} KL {kl:.5}  bits {bits:.3}  smaller {smaller:.2}  seconds {seconds:.1}{steps}");
     }
     Ok(())
 }
@@ -78,7 +83,7 @@ fn read(engine: &Engine, prompt: &[u32]) -> Result<Vec<Layer>, Box<dyn Error>> {
         });
     };
     let mut cache = TraceCache::new(Arc::new(engine.model().cache_shape()), observe);
-    pass(engine, prompt, &mut cache, LogitRows::None)?;
+    pass(engine, prompt, &mut cache, LogitRows::None, &mut engine.model().activations())?;
     drop(cache);
     Ok(layers)
 }
@@ -114,16 +119,28 @@ fn fill(
     Ok(())
 }
 
-/// Log-probabilities after each token.
-fn predictions(engine: &Engine, tokens: &[u32], cache: &mut dyn KvCache) -> Result<Rows, Box<dyn Error>> {
-    pass(engine, tokens, cache, LogitRows::From(0))
+/// Log-probabilities after each token, so many tokens at a time.
+fn predictions(
+    engine: &Engine,
+    tokens: &[u32],
+    together: usize,
+    cache: &mut dyn KvCache,
+) -> Result<Rows, Box<dyn Error>> {
+    let mut activations = engine.model().activations();
+    let passes = tokens.chunks(together).map(|some| pass(engine, some, cache, LogitRows::From(0), &mut activations));
+    Ok(passes.collect::<Result<Vec<Rows>, _>>()?.concat())
 }
 
-fn pass(engine: &Engine, tokens: &[u32], cache: &mut dyn KvCache, logits: LogitRows) -> Result<Rows, Box<dyn Error>> {
-    let (model, mut activations) = (engine.model(), engine.model().activations());
+fn pass(
+    engine: &Engine,
+    tokens: &[u32],
+    cache: &mut dyn KvCache,
+    logits: LogitRows,
+    activations: &mut Activations,
+) -> Result<Rows, Box<dyn Error>> {
     let end_of_prompt = matches!(logits, LogitRows::None);
     let mut batch = [Sequence { tokens, cache, end_of_prompt, logits }];
-    model.forward(&mut batch, engine.workspace(), &mut activations, &mut |_| ControlFlow::Continue(()))?;
+    engine.model().forward(&mut batch, engine.workspace(), activations, &mut |_| ControlFlow::Continue(()))?;
     let logits = activations.logits();
     Ok((0..logits.count()).map(|row| log_softmax(logits.row(row))).collect())
 }
