@@ -329,7 +329,7 @@ fn kept_pasts_give_way() {
     for i in 0..6 {
         assert_eq!(ask(&scheduler, prompt(i, 900), 10).all().finishes.len(), 1);
     }
-    let end = until(&scheduler, is_at_rest);
+    let end = until(&scheduler, |snapshot| is_at_rest(snapshot) && snapshot.counters.done == 6);
     assert!(end.bytes() <= budget && !end.kept.is_empty() && end.counters.evicted >= 3, "{end:?}");
 }
 

@@ -76,6 +76,9 @@ pub fn multiply(
     let bytes = ty.row_bytes(cols).unwrap_or_else(|| panic!("whole blocks of {ty}, not {cols} weights"));
     assert!(out.columns() <= ROWS && rows.len() == bytes * out.columns(), "{} rows of {cols} {ty}", out.columns());
     assert_eq!(x.tokens(), out.rows(), "tokens");
+    if rows.is_empty() {
+        return;
+    }
     let task = Task { rows, bytes, x, scratch, out };
     match ty {
         WeightType::Q8_0 => isa.run_integers(Product::<Q8_0>::of(task)),
@@ -250,8 +253,8 @@ struct Weights<'a> {
 #[inline(always)]
 fn tile_at_once<V: Simd, B: Block>(weights: Weights<'_>, x: &TileGroup, there: usize, sums: &mut [[f32; ROWS]; TILE]) {
     match there {
-        ..=4 => add_products::<V, B, 2, 4>(weights, x, 0, 0, sums),
-        ..=8 => add_products::<V, B, 2, 8>(weights, x, 0, 0, sums),
+        0..=4 => add_products::<V, B, 2, 4>(weights, x, 0, 0, sums),
+        5..=8 => add_products::<V, B, 2, 8>(weights, x, 0, 0, sums),
         _ => add_products::<V, B, 2, TILE>(weights, x, 0, 0, sums),
     }
 }
