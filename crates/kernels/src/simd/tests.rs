@@ -192,7 +192,11 @@ fn words_of_rows_are_columns_of_words() {
         for (w, words) in isa.run(Words(rows)).into_iter().enumerate() {
             for (r, word) in words.into_iter().enumerate() {
                 let byte = (16 * r + 4 * w) as i32;
-                assert_eq!(word, byte | byte + 1 << 8 | byte + 2 << 16 | byte + 3 << 24, "row {r}, word {w} on {isa}");
+                assert_eq!(
+                    word,
+                    byte | (byte + 1) << 8 | (byte + 2) << 16 | (byte + 3) << 24,
+                    "row {r}, word {w} on {isa}"
+                );
             }
         }
     }
