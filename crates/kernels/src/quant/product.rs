@@ -8,7 +8,7 @@
 //! beside row (a panel of 16 KB), and multiplied with all tokens, a few at a time: each instruction multiplies and adds
 //! 16 pairs (VNNI), twice as many products as of `f32`. Per group and token there are `16` of them for 16 rows, and four
 //! more operations for the scales: five sixths of the instructions do the work. Unpacking costs a share that falls as
-//! `1 / n`: least where sixteen rows are unpacked together ([`Block::rows`]), five instructions for 16 pairs.
+//! `1 / n`: least where sixteen rows are unpacked together (`Block::rows`), five instructions for 16 pairs.
 
 use bytemuck::cast_slice;
 
