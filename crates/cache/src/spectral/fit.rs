@@ -30,19 +30,28 @@ pub(super) struct Sample<'a> {
     pub(super) coding: &'a Coding,
 }
 
-/// Fits a side to rows, which are shifted by their mean on the way.
+/// Fits sides to rows, which are shifted by their mean on the way. Tiles of all sides are shared out together, those of
+/// the last side first: tiles of values are the largest.
 ///
 /// Costs `2 M C n` products for tiles of `n` channels, `M C B` for time, and `n^3` a tile for its eigenvectors.
-pub(super) fn fit(tiles: &Arc<Tiles>, sample: Sample<'_>, workspace: &Workspace) -> Side {
-    let channels = tiles.all().len();
-    let mut found: Vec<Found> = (0..tiles.count()).map(|_| Found::default()).collect();
-    workspace.team().for_parts(Chunks::new(&mut found, 1), |tile, to| {
+pub(super) fn fit(sides: [(&Arc<Tiles>, Sample<'_>); 2], workspace: &Workspace) -> [Side; 2] {
+    let tiles = |side: usize| (0..sides[side].0.count()).map(move |tile| (side, tile));
+    let places: Vec<(usize, usize)> = (0..sides.len()).rev().flat_map(tiles).collect();
+    let mut found: Vec<Found> = places.iter().map(|_| Found::default()).collect();
+    workspace.team().for_parts(Chunks::new(&mut found, 1), |i, to| {
+        let (side, tile) = places[i];
+        let (tiles, sample) = sides[side];
         let n = tiles.channels(tile).len();
-        let mut columns = columns(sample.rows, channels, tiles, tile);
+        let mut columns = columns(sample.rows, tiles.all().len(), tiles, tile);
         let mean = mean(&columns, n);
         shift(&mut columns, &mean);
         to[0] = Found { mean, ..Found::new(&columns, n, sample, workspace) };
     });
+    sides.map(|(tiles, sample)| of_tiles(tiles, sample, found.split_off(found.len() - tiles.count())))
+}
+
+/// A side of what its tiles have.
+fn of_tiles(tiles: &Arc<Tiles>, sample: Sample<'_>, mut found: Vec<Found>) -> Side {
     let mean = found.iter().flat_map(|f| f.mean.iter().copied()).collect();
     let energy = |found: &[Found]| found.iter().flat_map(|f| &f.energies).sum::<f64>();
     let all = energy(&found);

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use fourier_kv_kernels::parts::Chunks;
-
 use super::coded::{KEYS, ORDERS, VALUES};
 use super::fit::{Sample, fit};
 use super::layer::Shared;
@@ -20,22 +18,19 @@ pub(super) fn fit_sides(
     room: &Room<'_>,
     layer: usize,
     workspace: &Workspace,
-    rows: impl Fn(usize, &Tiles) -> Vec<f32> + Sync,
+    rows: impl Fn(usize, &Tiles) -> Vec<f32>,
 ) -> [Side; 2] {
     let (settings, directions) = (&shared.settings, room.directions(layer));
-    let mut found = [None, None];
-    workspace.team().for_parts(Chunks::new(&mut found, 1), |side, found| {
-        let tiles = Arc::new(Tiles::new(room.spans[side], shared.shape()));
-        let sample = Sample {
-            rows: &rows(side, &tiles),
-            block: settings.block,
-            directions: directions[side],
-            is_mixed: !settings.without.klt,
-            coding: &shared.coding,
-        };
-        found[0] = Some(fit(&tiles, sample, workspace));
-    });
-    let mut sides = found.map(|side| side.expect("each is a part"));
+    let tiles = [KEYS, VALUES].map(|side| Arc::new(Tiles::new(room.spans[side], shared.shape())));
+    let rows = [KEYS, VALUES].map(|side| rows(side, &tiles[side]));
+    let sample = |side: usize| Sample {
+        rows: &rows[side],
+        block: settings.block,
+        directions: directions[side],
+        is_mixed: !settings.without.klt,
+        coding: &shared.coding,
+    };
+    let mut sides = fit([KEYS, VALUES].map(|side| (&tiles[side], sample(side))), workspace);
     let [keys, values] = share(&sides);
     // Errors of values are in units of the residual stream: they count against the energy of the values there.
     let values = Share { weight: settings.balance / mean_energy(&sides[VALUES]).max(f64::MIN_POSITIVE), ..values };
