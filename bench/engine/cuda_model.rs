@@ -160,6 +160,11 @@ impl Bench {
         self.only.as_deref().is_none_or(|only| only == cache)
     }
 
+    /// The kinds of pasts that are measured.
+    fn caches(&self) -> Vec<&'static str> {
+        ["exact", "fourier", "spectral"].into_iter().filter(|cache| self.takes(cache)).collect()
+    }
+
     fn decode(&mut self) -> Result<(), Failure> {
         let mut fits = 0;
         if self.takes("exact") {
@@ -188,10 +193,7 @@ impl Bench {
     /// Prompts one after another, and growth.
     fn seal(&mut self) -> Result<(), Failure> {
         self.encode()?;
-        for cache in ["exact", "fourier", "spectral"] {
-            if !self.takes(cache) {
-                continue;
-            }
+        for cache in self.caches() {
             for sequence in 0..4 {
                 let mut batch = self.pasts(cache, 1, CONTEXT)?;
                 self.read(cache, &mut batch, 0, CONTEXT)?;
@@ -344,10 +346,7 @@ impl Bench {
 
     fn memory(&mut self) -> Result<(), Failure> {
         for context in [16_384, 32_768, 65_536, 131_072] {
-            for cache in ["exact", "fourier", "spectral"] {
-                if !self.takes(cache) {
-                    continue;
-                }
+            for cache in self.caches() {
                 self.model.device().forget_peak()?;
                 let mut batch = self.pasts(cache, 1, context)?;
                 let seconds = self.read(cache, &mut batch, 0, context)?;
