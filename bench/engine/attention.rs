@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release -p fourier-kv-cache --example attention -- 32768 12 2 128 2 fourier spectral:2
 //!
-//! Arguments: contexts with commas between, query heads, key/value heads, head dims, threads, caches. Layers take turns,
+//! Arguments: contexts with commas between, query heads, key/value heads, head dims, threads, caches; `base=1e4` among the
+//! caches sets RoPE's base, which is that of Qwen2.5, 1e6, otherwise. Layers take turns,
 //! and are so many that no cache of the processor holds them all: numbers come from memory, as they do in a model.
 //! `fourier` gets slow waves, all others noise whose channels and neighbours in time hang together, as keys and values
 //! do: with 2 bits, two thirds of the coefficients of `spectral` have bits. Answers are checked: `exact` against the
@@ -30,6 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     };
     let (heads, kv_heads, dim) = (heads.parse()?, kv_heads.parse()?, dim.parse()?);
+    let (bases, kinds): (Vec<_>, Vec<_>) = kinds.iter().map(String::as_str).partition(|kind| kind.starts_with("base="));
+    let base: f64 = bases.first().map_or(Ok(1e6), |base| base["base=".len()..].parse())?;
+    let frequencies: Vec<f64> = (0..dim / 2).map(|i| base.powf(-2.0 * i as f64 / dim as f64)).collect();
     let workspace = Workspace::with_team(Isa::detect(), Team::new(threads.parse()?)?);
     for context in contexts.split(',') {
         let context: usize = context.parse()?;
@@ -38,14 +42,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             json!({"cache": "none: plain reads", "context": context,
             "threads": workspace.team().threads(), "gigabytes_per_second_median": reads(&workspace)})
         );
-        for kind in std::iter::once("exact").chain(kinds.iter().map(String::as_str)) {
-            let shape = |layers| CacheShape {
-                layers,
-                heads,
-                kv_heads,
-                head_dim: dim,
-                rope_frequencies: frequencies(dim).collect(),
-            };
+        for kind in std::iter::once("exact").chain(kinds.iter().copied()) {
+            let shape =
+                |layers| CacheShape { layers, heads, kv_heads, head_dim: dim, rope_frequencies: frequencies.clone() };
             let one = filled(kind, shape(1), context, &workspace)?.0.bytes().total();
             let layers = BYTES.div_ceil(one).clamp(2, 64);
             let (cache, seal) = filled(kind, shape(layers), context, &workspace)?;
@@ -55,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let mut out = AttnRows::new(heads, dim);
             cache.attend(0, queries, &workspace, &mut out)?;
             let answer = out.finish().to_vec();
-            let expected = defined((heads, kv_heads, dim), (kind, context), queries.q);
+            let expected = defined(&shape(1), (kind, context), queries.q);
             if kind == "exact" {
                 check("exact and the definition", &answer, &expected, 0.01);
             } else {
@@ -78,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!(
                 "{}",
                 json!({"cache": kind, "context": context, "heads": heads, "kv_heads": kv_heads, "head_dim": dim,
-                "threads": workspace.team().threads(), "layers": layers, "bytes_a_layer": per_layer,
+                "threads": workspace.team().threads(), "rope_base": base, "layers": layers, "bytes_a_layer": per_layer,
                 "microseconds_median": median, "microseconds_5_percent": best,
                 "seal_milliseconds_a_layer": seal * 1e3 / layers as f64,
                 "gigabytes_per_second_median": per_layer as f64 / median / 1e3})
@@ -121,11 +120,11 @@ fn filled(
     workspace: &Workspace,
 ) -> Result<(Box<dyn KvCache>, f64), Box<dyn std::error::Error>> {
     let (layers, heads, kv_heads, dim) = (shape.layers, shape.heads, shape.kv_heads, shape.head_dim);
-    let mut cache = kind.parse::<CacheKind>()?.build(&CacheContext::uniform(shape), None)?;
+    let mut cache = kind.parse::<CacheKind>()?.build(&CacheContext::uniform(shape.clone()), None)?;
     let queries = waves((heads, TILE, dim), 3);
     let mut sealing = 0.0;
     for layer in 0..layers {
-        let [keys, values] = past((kv_heads, context, dim), kind, layer);
+        let [keys, values] = past((kv_heads, context, &shape.rope_frequencies), kind, layer);
         for first in (0..context).step_by(TILE) {
             let tokens = TILE.min(context - first);
             let tile = |x: &[f32]| -> Vec<f32> {
@@ -144,21 +143,17 @@ fn filled(
     Ok((cache, sealing))
 }
 
-fn frequencies(dim: usize) -> impl Iterator<Item = f64> {
-    (0..dim / 2).map(move |i| 1e4f64.powf(-2.0 * i as f64 / dim as f64))
-}
-
 /// Keys and values of one layer, `[heads][tokens][dims]`, as a cache is measured with.
-fn past(shape: (usize, usize, usize), kind: &str, layer: usize) -> [Vec<f32>; 2] {
+fn past((kv_heads, tokens, frequencies): (usize, usize, &[f64]), kind: &str, layer: usize) -> [Vec<f32>; 2] {
+    let dim = 2 * frequencies.len();
+    let shape = (kv_heads, tokens, dim);
     if matches!(kind, "exact" | "fourier") {
         return [waves(shape, 11 + layer), waves(shape, 211 + layer)];
     }
     let [mut keys, values] = [noise(shape, 11 + layer as u64), noise(shape, 211 + layer as u64)];
-    let (tokens, dim) = (shape.1, shape.2);
-    let frequencies: Vec<f64> = frequencies(dim).collect();
     for (at, row) in keys.chunks_exact_mut(dim).enumerate() {
         let (low, high) = row.split_at_mut(dim / 2);
-        for ((x, y), frequency) in low.iter_mut().zip(high).zip(&frequencies) {
+        for ((x, y), frequency) in low.iter_mut().zip(high).zip(frequencies) {
             let (sin, cos) = ((at % tokens) as f64 * frequency).sin_cos();
             let (a, b) = (f64::from(*x), f64::from(*y));
             (*x, *y) = ((a * cos - b * sin) as f32, (a * sin + b * cos) as f32);
@@ -205,9 +200,10 @@ fn noise((heads, tokens, dim): (usize, usize, usize), seed: u64) -> Vec<f32> {
 }
 
 /// Attention of every head as it is defined, over the past that [`filled`] gives the first layer.
-fn defined((heads, kv_heads, dim): (usize, usize, usize), (kind, context): (&str, usize), q: &[f32]) -> Vec<f32> {
+fn defined(shape: &CacheShape, (kind, context): (&str, usize), q: &[f32]) -> Vec<f32> {
+    let (heads, kv_heads, dim) = (shape.heads, shape.kv_heads, shape.head_dim);
     let wide = |x: &[f32]| x.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-    let [k, v] = past((kv_heads, context, dim), kind, 0);
+    let [k, v] = past((kv_heads, context, &shape.rope_frequencies), kind, 0);
     let scale = 1.0 / (dim as f64).sqrt();
     let heads = (0..heads).flat_map(|h| {
         let past = h / (heads / kv_heads) * context * dim..(h / (heads / kv_heads) + 1) * context * dim;

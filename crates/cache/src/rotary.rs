@@ -66,6 +66,11 @@ impl Rotary {
         self.frequencies.len()
     }
 
+    /// Radians a token, `[D/2]`.
+    pub(crate) fn frequencies(&self) -> &[f64] {
+        &self.frequencies
+    }
+
     /// Cosine and sine of the angle that a pair has turned by at a position of the table.
     pub(crate) fn angle(&self, position: usize, pair: usize) -> (f32, f32) {
         self.table[position * self.frequencies.len() + pair]

@@ -143,10 +143,10 @@ impl Workspace {
 
 impl Scratch {
     /// All memory that grows with use while single tokens are computed.
-    fn buffers(&mut self) -> [&mut Vec<f32>; 10] {
+    fn buffers(&mut self) -> [&mut Vec<f32>; 11] {
         let ([max, sum, out], [block, scores]) = (self.states.buffers(), self.exact.buffers());
-        let [a, b, c] = self.coded.singles.each_mut();
-        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats, a, b, c]
+        let [a, b, c, d] = self.coded.singles.each_mut();
+        [max, sum, out, block, scores, &mut self.floats, &mut self.more_floats, a, b, c, d]
     }
 }
 

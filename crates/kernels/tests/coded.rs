@@ -1,8 +1,9 @@
 //! Attention over coded blocks, piece by piece, against plain sums in f64, on every instruction set.
 
 use fourier_kv_kernels::coded::{
-    Direction, KeyTile, LANES, RUN, Segment, TOGETHER, TWO, Tile, ValueTile, WeightSpectra, add_outputs, add_scores,
-    exponentials, key_channels, largest, padded, queries_of_lanes, rebuild, weight_spectra,
+    Direction, KeyTile, LANES, RUN, Segment, SlowNodes, SlowSpectra, SlowTile, TOGETHER, TWO, Tile, Turning, ValueTile,
+    WeightSpectra, add_outputs, add_scores, add_slow_scores, add_slow_spectra, exponentials, key_channels, largest,
+    padded, queries_of_lanes, queries_of_nodes, rebuild, slow_columns, weight_spectra,
 };
 use fourier_kv_kernels::isa::Isa;
 use fourier_kv_kernels::trellis::{Pair, PairLayout, PairWords, STEP, TrellisTables, pair_values, split};
@@ -224,6 +225,106 @@ proptest! {
                     let got = f64::from(out[(channel / RUN * block + t) * RUN + channel % RUN][lane]);
                     // Integers up to some 10^8 in singles.
                     prop_assert!((got - expected).abs() < 200.0, "{isa}: {got} {expected}");
+                }
+            }
+        }
+    }
+
+    /// Against keys rebuilt and turned in `f64`, up to what the head of `slow.rs` says is left out.
+    #[test]
+    fn slow_scores_are_dot_products_of_turned_keys(
+        seed: u64,
+        half in 1usize..20,
+        log in 0u32..6,
+        heads in 1usize..9,
+        hardly: bool,
+        fastest in 0.0..1.0f64,
+    ) {
+        let (n, block, dim) = (2 * half, 1usize << log, 2 * half + 4);
+        let (first, turning) = (seed as usize % 3, if hardly { Turning::Hardly } else { Turning::Slowly });
+        let most = fastest * if hardly { 0.15 } else { 0.5 } / (LANES * block / 2) as f64;
+        let frequencies: Vec<f64> = (0..dim / 2).map(|p| most * 0.8f64.powi(p as i32)).collect();
+        let rows = 1 + seed as usize % half;
+        let places: Vec<(usize, u16)> = (0..block)
+            .flat_map(|f| (0..rows).filter(move |&r| is_present(r, f)).map(move |r| (f, r as u16)))
+            .collect();
+        prop_assume!(!places.is_empty());
+        let bits: Vec<u8> = places.iter().map(|&(f, r)| 1 + ((seed as usize + 3 * f + usize::from(r)) % 5) as u8).collect();
+        let mut codes = Codes::new(seed + 1, &bits, TWO);
+        codes.pairs.iter_mut().zip(&places).for_each(|(pair, &(_, row))| pair.place = row);
+        let starts: Vec<u32> = (0..=block).map(|f| places.partition_point(|p| p.0 < f) as u32).collect();
+        // The last pair of directions may be half a pair.
+        let directions = 2 * rows - seed as usize % 2;
+        let mut bytes: Vec<i8> = numbers(seed + 2, 2 * rows * n).iter().map(|x| (x * 127.0) as i8).collect();
+        bytes[directions * n..].fill(0);
+        let steps: Vec<f32> = numbers(seed + 3, block).iter().map(|x| 0.5 + x.abs() / 2.0).collect();
+        // In the steps of coded values, and larger than what is coded.
+        let mean: Vec<f32> = numbers(seed + 4, n).iter().map(|x| x * 3e7).collect();
+        let queries = numbers(seed + 5, TWO * heads * dim);
+        let (tables, nodes, cosines) = (TrellisTables::new(), SlowNodes::new(block), cosines(block));
+        let mut columns = vec![1.0; 3];
+        slow_columns(&bytes[..directions * n], &mean, &frequencies[first..first + half], &mut columns);
+        let (pairs, columns) = (&codes.pairs, &columns[3..]);
+        let tile =
+            SlowTile { pairs, starts: &starts, steps: &steps, columns, turning, nodes: &nodes, directions, channels: n };
+        let turns: Vec<f32> = nodes
+            .positions(turning)
+            .iter()
+            .flat_map(|x| [f64::cos, f64::sin].map(|of| frequencies.iter().map(move |f| of(f * x) as f32)))
+            .flatten()
+            .collect();
+        let values: Vec<Vec<Vector>> = (0..TWO).map(|s| codes.values(s)).collect();
+        // A coded channel and the whole one.
+        let key = |s: usize, lane: usize, t: usize, channel: usize| -> [f64; 2] {
+            let part = |(i, &(f, row)): (usize, &(usize, u16))| {
+                let value = |half: usize| {
+                    let byte = bytes[(2 * usize::from(row) + half) * n + channel];
+                    f64::from(values[s][2 * i + half][lane]) * f64::from(byte)
+                };
+                (value(0) + value(1)) * f64::from(steps[f] * cosines[f * block + t])
+            };
+            let coded: f64 = places.iter().enumerate().map(part).sum();
+            [coded, coded + f64::from(mean[channel])]
+        };
+        let angle = |b: f64| b * block as f64 / (LANES * block / 2) as f64 / 2.0;
+        let b = most * (LANES * block / 2) as f64;
+        let (a, between) = (angle(b), if hardly { b.powi(3) / 24.0 } else { b.powi(5) / 1920.0 });
+        let left_out = [if hardly { a } else { a * a / 2.0 } + between + 1e-3, a.powi(3) / 6.0 + between + 1e-6];
+        for isa in Isa::available() {
+            let a_superblock = turning.nodes() * heads * n;
+            let mut at_nodes = vec![f32::NAN; TWO * a_superblock];
+            for (queries, out) in queries.chunks_exact(heads * dim).zip(at_nodes.chunks_exact_mut(a_superblock)) {
+                queries_of_nodes(isa, queries, &turns, (dim, first..first + half), out);
+            }
+            let [a, b] = SlowSpectra::sizes(heads, block);
+            let (mut spectra, mut means, mut work) = (vec![[0.0; LANES]; a], vec![[0.0; LANES]; b], Vec::new());
+            let out = SlowSpectra { spectra: &mut spectra, means: &mut means };
+            let words = [codes.words(0), codes.words(1)];
+            add_slow_spectra(isa, tile, words, tables.pairs(), &at_nodes, &mut work, out);
+            for s in 0..TWO {
+                let stride = block + 1;
+                let mut scores = vec![[1e6; LANES]; heads * stride];
+                let from = SlowSpectra { spectra: &mut spectra, means: &mut means };
+                add_slow_scores(isa, from, (s, turning), &cosines, &mut scores, stride);
+                for (t, lane) in (0..block).step_by(block.div_ceil(4)).flat_map(|t| [0, 6, 15].map(|lane| (t, lane))) {
+                    let keys: Vec<[f64; 2]> = (0..n).map(|channel| key(s, lane, t, channel)).collect();
+                    for head in 0..heads {
+                        let q = |i: usize| f64::from(queries[(s * heads + head) * dim + first + i]);
+                        let (mut expected, mut sizes) = (1e6, [0.0; 2]);
+                        for p in 0..half {
+                            let (sin, cos) = ((lane * block + t) as f64 * frequencies[first + p]).sin_cos();
+                            let (x, y) = (keys[p][1], keys[half + p][1]);
+                            expected += q(p) * (x * cos - y * sin) + q(dim / 2 + p) * (y * cos + x * sin);
+                            let query = q(p).hypot(q(dim / 2 + p));
+                            for (i, size) in sizes.iter_mut().enumerate() {
+                                *size += query * keys[p][i].hypot(keys[half + p][i]);
+                            }
+                        }
+                        let allowed = left_out[0] * sizes[0] + left_out[1] * (sizes[0] + sizes[1]);
+                        let got = f64::from(scores[head * stride + t][lane]);
+                        prop_assert!((got - expected).abs() <= allowed, "{isa}: {got} {expected} {allowed}");
+                    }
+                    prop_assert_eq!(scores[block], [1e6; LANES]);
                 }
             }
         }

@@ -5,8 +5,8 @@
 
 use fourier_kv_kernels::attention::state::{AttnRows, AttnRowsMut};
 use fourier_kv_kernels::coded::{
-    CodedScratch, KeyTile, LANES, Segment, SideTables, TOGETHER, TWO, ValueTile, WeightSpectra, add_outputs,
-    add_scores, exponentials, key_channels, largest, padded, queries_of_lanes, weight_spectra,
+    CodedScratch, LANES, SideTables, TOGETHER, TWO, ValueTile, WeightSpectra, add_outputs, exponentials, largest,
+    weight_spectra,
 };
 use fourier_kv_kernels::isa::Operation;
 use fourier_kv_kernels::parts::Chunks;
@@ -16,12 +16,13 @@ use fourier_kv_kernels::workspace::Scratch;
 
 use super::attend::unweigh;
 use super::coded::{Coded, KEYS, VALUES};
+use super::key_scores::{KeyVectors, scaled_queries};
 use super::layer::{Layer, Shared};
 use super::tables;
 use crate::{QueryRows, Workspace};
 
 /// A vector, one block a lane.
-type Vector = [f32; LANES];
+pub(super) type Vector = [f32; LANES];
 
 /// Merges attention of one token over the coded tokens into `out`, `[H]`.
 pub(super) fn attend_one(
@@ -38,7 +39,7 @@ pub(super) fn attend_one(
     workspace.with_scratch(|kept| {
         let CodedScratch { tables, singles: [scaled, ..], .. } = &mut kept.coded;
         workspace.team().for_parts(Chunks::new(tables, 1), |side, tables| match side {
-            KEYS => tables::of_keys(&coded.sides[KEYS], &mut tables[0]),
+            KEYS => tables::of_keys(&coded.sides[KEYS], shared, &mut tables[0]),
             _ => tables::of_values(&coded.sides[VALUES], &mut tables[0]),
         });
         scaled_queries(coded, shared, queries, &tables[KEYS], scaled);
@@ -57,30 +58,13 @@ pub(super) fn attend_one(
     });
 }
 
-/// Queries `[H][D]`: scaled, divided by what keys were multiplied with, and in the steps of their tiles' channels.
-fn scaled_queries(coded: &Coded, shared: &Shared, queries: QueryRows<'_>, keys: &SideTables, out: &mut Vec<f32>) {
-    let (shape, tiles) = (shared.shape(), &coded.sides[KEYS].tiles);
-    let dim = shape.head_dim;
-    let scale = 1.0 / (dim as f32).sqrt();
-    out.clear();
-    out.extend_from_slice(queries.q);
-    for (tile, step) in keys.steps.iter().enumerate() {
-        for &channel in tiles.channels(tile) {
-            let (channel, head) = (usize::from(channel), usize::from(channel) / dim);
-            let factor = step * scale / coded.key_weights[channel];
-            let heads = head * shape.group()..(head + 1) * shape.group();
-            heads.for_each(|h| out[h * dim + channel % dim] *= factor);
-        }
-    }
-}
-
 /// One token's attention over one layer's codes.
-struct Attention<'a> {
-    coded: &'a Coded,
+pub(super) struct Attention<'a> {
+    pub(super) coded: &'a Coded,
     layer: &'a Layer,
-    shared: &'a Shared,
-    workspace: &'a Workspace,
-    tables: &'a [SideTables; 2],
+    pub(super) shared: &'a Shared,
+    pub(super) workspace: &'a Workspace,
+    pub(super) tables: &'a [SideTables; 2],
     /// `[H][D]`.
     queries: &'a [f32],
 }
@@ -102,15 +86,16 @@ impl Attention<'_> {
     /// Attention over up to four superblocks from `first` on.
     fn piece(&self, first: usize, scratch: &mut CodedScratch, states: &mut AttnRowsMut<'_, f32>) {
         let (heads, dim, block) = (self.shared.shape().heads, self.shared.shape().head_dim, self.coded.block());
-        let CodedScratch { vectors: [_, queries, channels, scores, spectra], singles: [_, turned, steps], .. } =
-            scratch;
+        let CodedScratch { vectors, singles: [_, turned, steps, nodes], .. } = scratch;
+        let [queries, channels, slow, work, scores, spectra] = vectors;
+        let mut keys = KeyVectors { queries, channels, slow, work, nodes };
         let scores = CacheLine::floats_mut(CacheLine::some(scores, TOGETHER * heads * block));
         scores.fill([0.0; LANES]);
         let last = self.coded.superblocks().min(first + TOGETHER);
         self.turned(first, last, turned);
         for from in (first..last).step_by(TWO) {
             let turned = &turned[(from - first) * heads * dim..];
-            self.add_scores((from, last), turned, [queries, channels], &mut scores[(from - first) * block..]);
+            self.add_scores((from, TWO.min(last - from)), turned, &mut keys, &mut scores[(from - first) * block..]);
         }
         self.weigh(first, scores, states);
         let spectra = CacheLine::integers_mut(CacheLine::some(spectra, scores.len() / 2));
@@ -127,53 +112,11 @@ impl Attention<'_> {
     }
 
     /// The words of superblocks from `first` on, of the last one again where there are not as many.
-    fn words<const S: usize>(&self, first: usize, side: usize) -> [PairWords<'_>; S] {
+    pub(super) fn words<const S: usize>(&self, first: usize, side: usize) -> [PairWords<'_>; S] {
         let last = self.coded.superblocks() - 1;
         std::array::from_fn(|s| {
             PairWords::new(self.coded.codes((first + s).min(last), side), self.tables[side].trellis_words)
         })
-    }
-
-    /// Scores, `[H][4][B][16]`, of two superblocks from `first` on, or one if it is the `last`'s, with their queries.
-    fn add_scores(
-        &self,
-        (first, last): (usize, usize),
-        turned: &[f32],
-        [queries, channels]: [&mut Vec<CacheLine>; 2],
-        scores: &mut [Vector],
-    ) {
-        let (shape, block, isa) = (self.shared.shape(), self.coded.block(), self.workspace.isa());
-        let (dim, group, levels) = (shape.head_dim, shape.group(), self.workspace.trellis().pairs());
-        let (side, tables) = (&self.coded.sides[KEYS], &self.tables[KEYS]);
-        let (words, lanes) = (self.words(first, KEYS), CacheLine::floats(&self.shared.lanes).as_chunks().0);
-        for tile in 0..side.tiles.count() {
-            let members = side.tiles.channels(tile);
-            let meaning = KeyTile {
-                pairs: &tables.pairs,
-                starts: &tables.starts[tile * block..=(tile + 1) * block],
-                steps: &tables.harmonic_steps[tile * block..(tile + 1) * block],
-                directions: &tables.table[tables.table_starts[tile]..tables.table_starts[tile + 1]],
-                mean: &tables.mean[side.tiles.start(tile)..][..members.len()],
-                cosines: &self.shared.cosines,
-            };
-            let channels = CacheLine::floats_mut(CacheLine::some(channels, TWO * padded(members.len()) * block));
-            key_channels(isa, meaning, words, levels, channels);
-            let (first_pair, dims) = segment_of(members, dim);
-            let queries = CacheLine::floats_mut(CacheLine::some(queries, group * dims));
-            let superblocks = channels.chunks_exact(channels.len() / TWO).take(last - first).enumerate();
-            for (s, channels) in superblocks {
-                for (at, members) in members.chunks_exact(dims).enumerate() {
-                    let head = usize::from(members[0]) / dim * group;
-                    let turned = &turned[(s * shape.heads + head) * dim..][..group * dim];
-                    queries_of_lanes(isa, turned, &lanes[first_pair..first_pair + dims / 2], first_pair, queries);
-                    let turns = self.shared.rotary.turns();
-                    let (from, pairs) = (at * dims, dims / 2);
-                    let segment = Segment { channels, from, pairs, queries, turns, dim, first: first_pair };
-                    let scores = &mut scores[(head * TOGETHER + s) * block..];
-                    add_scores(isa, segment, block, scores, TOGETHER * block);
-                }
-            }
-        }
     }
 
     /// Scores become weights, those of blocks that are not there nothing.
@@ -282,10 +225,4 @@ impl<'a, I: Iterator<Item = (&'a [i8], f32)>> Operation for Sum<'_, I> {
             self.out.iter_mut().zip(row).for_each(|(o, &x)| *o = V::mul_add(factor, f32::from(x), *o));
         }
     }
-}
-
-/// The first rotary pair of a tile, and the channels of each of its heads.
-fn segment_of(channels: &[u16], dim: usize) -> (usize, usize) {
-    let first = usize::from(channels[0]);
-    (first % dim, channels.iter().take_while(|&&c| usize::from(c) / dim == first / dim).count())
 }

@@ -1,6 +1,7 @@
 //! The rate that fits a budget of bytes: by numbers of tokens alone, whatever their content.
 
-use super::LANES;
+use fourier_kv_kernels::coded::LANES;
+
 use super::settings::{BITS, Rate, SpectralSettings};
 use super::shares::Shares;
 use super::size::{Room, expected_bytes};

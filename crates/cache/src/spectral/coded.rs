@@ -8,7 +8,7 @@ use fourier_kv_kernels::trellis::PairLayout;
 use super::encode::Encoder;
 use super::settings::{Span, SpectralSettings};
 use super::side::Side;
-use super::stream::{Order, Stream, for_pairs};
+use super::stream::{Order, for_pairs};
 use super::tiles::Tiles;
 use crate::bytes::{CacheBytes, held};
 use crate::park::{ParkError, SectionReader, SectionWriter, Tag};
@@ -108,25 +108,31 @@ impl Coded {
     pub(super) fn push(&mut self, blocks: usize, workspace: &Workspace, rows: &NewRows<'_>) {
         self.make_room(blocks);
         let block = self.block();
-        let streams = [KEYS, VALUES].map(|s| Stream::new(&self.sides[s], ORDERS[s]));
-        let encoders = [KEYS, VALUES].map(|s| Encoder::new(&self.sides[s], &streams[s], workspace));
+        let mut encoders = [None, None];
+        workspace.team().for_parts(Chunks::new(&mut encoders, 1), |s, encoder| {
+            encoder[0] = Some(Encoder::new(&self.sides[s], ORDERS[s], blocks * block, workspace));
+        });
+        let encoders = encoders.map(|encoder| encoder.expect("one was made for each side"));
         let (first, room, words) = (self.blocks / LANES, self.room, self.words);
         let (old, end) = (self.blocks, self.blocks + blocks);
         let open = CacheLine::words_mut(&mut self.codes[first * room..end.div_ceil(LANES) * room]);
-        workspace.team().for_parts(Chunks::new(open, room), |i, superblock| {
-            let from = ((first + i) * LANES).max(old);
-            let to = ((first + i + 1) * LANES).min(end);
+        // Both sides of each superblock apart: while single tokens come, one superblock is all there is.
+        let mut places: Vec<_> = open
+            .chunks_mut(room)
+            .flat_map(|superblock| {
+                let (keys, values) = superblock.split_at_mut(words[KEYS]);
+                [keys, &mut values[..words[VALUES]]]
+            })
+            .collect();
+        workspace.team().for_parts(Chunks::new(&mut places, 1), |i, place| {
+            let (superblock, side) = (first + i / 2, if i % 2 == 0 { KEYS } else { VALUES });
+            let (from, to) = ((superblock * LANES).max(old), ((superblock + 1) * LANES).min(end));
             let lane = from % LANES;
-            let (mut weighted, mut coded) = (Vec::new(), Vec::new());
-            let (keys, values) = superblock.split_at_mut(words[KEYS]);
-            for (side, place) in [(KEYS, keys), (VALUES, &mut values[..words[VALUES]])] {
-                rows((from - old) * block, (to - from) * block, side, &mut weighted);
-                coded.clear();
-                coded.resize(words[side], [0; LANES]);
-                encoders[side].encode(&weighted, workspace, &mut coded);
-                for (to_word, word) in place.iter_mut().zip(&coded) {
-                    to_word[lane..lane + to - from].copy_from_slice(&word[..to - from]);
-                }
+            let (mut weighted, mut coded) = (Vec::new(), vec![[0; LANES]; words[side]]);
+            rows((from - old) * block, (to - from) * block, side, &mut weighted);
+            encoders[side].encode(&weighted, workspace, &mut coded);
+            for (to_word, word) in place[0].iter_mut().zip(&coded) {
+                to_word[lane..lane + to - from].copy_from_slice(&word[..to - from]);
             }
         });
         self.blocks = end;

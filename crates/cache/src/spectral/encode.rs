@@ -5,7 +5,7 @@ use fourier_kv_kernels::trellis::Coefficients;
 
 use super::fit::{columns, shift};
 use super::side::Side;
-use super::stream::Stream;
+use super::stream::{Order, Stream};
 use super::time::to_harmonics;
 use crate::Workspace;
 use crate::product::{product_alone, turned};
@@ -14,18 +14,19 @@ use crate::product::{product_alone, turned};
 #[derive(Debug)]
 pub(super) struct Encoder<'a> {
     side: &'a Side,
-    stream: &'a Stream,
+    stream: Stream,
     basis: Vec<f32>,
-    /// For each tile what gives the coefficients that the stored directions rebuild best, `[R][n]`.
-    forward: Vec<Vec<f32>>,
+    /// Of each tile.
+    forward: Vec<Forward>,
     /// Squared sizes: what errors of normalised coefficients count.
     weights: Vec<f32>,
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(side: &'a Side, stream: &'a Stream, workspace: &Workspace) -> Self {
-        let tiles = 0..side.tiles.count();
-        let forward = tiles.map(|t| dual(&side.directions(t), side.tiles.channels(t).len(), workspace)).collect();
+    /// For so many tokens.
+    pub(super) fn new(side: &'a Side, order: Order, tokens: usize, workspace: &Workspace) -> Self {
+        let stream = Stream::new(side, order);
+        let forward = (0..side.tiles.count()).map(|tile| Forward::new(side, tile, tokens, workspace)).collect();
         let weights = stream.sizes.iter().map(|x| x * x).collect();
         Encoder { side, stream, basis: side.coding.basis(side.block()), forward, weights }
     }
@@ -57,7 +58,7 @@ impl<'a> Encoder<'a> {
             let n = side.tiles.channels(tile).len();
             let mut own = columns(rows, channels, &side.tiles, tile);
             shift(&mut own, &side.mean[side.tiles.start(tile)..][..n]);
-            product_alone(workspace, &self.forward[tile], &own, n, &mut parts);
+            self.forward[tile].apply(&own, n, workspace, &mut parts);
             harmonics.resize(kept * block, 0.0);
             let first = dense.len();
             dense.resize(first + kept * block, [0.0; LANES]);
@@ -67,6 +68,40 @@ impl<'a> Encoder<'a> {
             }
         }
         dense
+    }
+}
+
+/// What gives the coefficients that the stored directions of a tile, `[R][n]`, rebuild a token most nearly with.
+#[derive(Debug)]
+enum Forward {
+    /// [`dual`] of the directions.
+    Dual(Vec<f32>),
+    /// The directions `U` and `U^T`: the same in three products a token, less than the dual costs when tokens are few.
+    Steps([Vec<f32>; 2]),
+}
+
+impl Forward {
+    fn new(side: &Side, tile: usize, tokens: usize, workspace: &Workspace) -> Self {
+        let (directions, n) = (side.directions(tile), side.tiles.channels(tile).len());
+        if tokens < side.kept(tile) {
+            let back = turned(&directions, n);
+            Forward::Steps([directions, back])
+        } else {
+            Forward::Dual(dual(&directions, n, workspace))
+        }
+    }
+
+    /// Coefficients `[tokens][R]` of tokens `[tokens][n]`.
+    fn apply(&self, tokens: &[f32], n: usize, workspace: &Workspace, out: &mut Vec<f32>) {
+        let (directions, back) = match self {
+            Forward::Dual(dual) => return product_alone(workspace, dual, tokens, n, out),
+            Forward::Steps([directions, back]) => (directions, back),
+        };
+        let (mut rebuilt, mut again) = (Vec::new(), Vec::new());
+        product_alone(workspace, directions, tokens, n, out);
+        product_alone(workspace, back, out, directions.len() / n, &mut rebuilt);
+        product_alone(workspace, directions, &rebuilt, n, &mut again);
+        out.iter_mut().zip(&again).for_each(|(x, again)| *x = 2.0 * *x - again);
     }
 }
 

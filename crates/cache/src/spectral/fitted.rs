@@ -10,7 +10,6 @@ use fourier_kv_kernels::parts::Chunks;
 use half::bf16;
 
 use super::coded::{KEYS, ORDERS, VALUES};
-use super::coding::Coding;
 use super::encode::dual;
 use super::fit_sides::fit_sides;
 use super::layer::Shared;
@@ -18,7 +17,7 @@ use super::side::Side;
 use super::size::Room;
 use super::stream::for_pairs;
 use super::weighting::{QueryEnergy, to_tile_order, weigh_keys};
-use super::{Rate, Shares, Span, SpectralSettings, lanes, rotary, time};
+use super::{Rate, Shares, Span, SpectralSettings};
 use crate::product::product_alone;
 use crate::rotary::Way;
 use crate::{CacheContext, Workspace};
@@ -93,12 +92,10 @@ impl Fitter {
             panic!("{wrong}");
         }
         let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
-        let rotary = rotary(&settings, &context.shape);
-        let (cosines, lanes) = (time::cosines(settings.block), lanes(&rotary, settings.block));
         // Made once for all layers, and not when the first of them waits for them.
         context.output_roots();
-        let (spans, coding) = ([settings.keys, settings.values], Coding::new(settings.without));
-        Fitter { shared: Shared { settings, context, rotary, shares, coding, cosines, lanes }, spans }
+        let spans = [settings.keys, settings.values];
+        Fitter { shared: Shared::new(settings, context, shares), spans }
     }
 
     /// How a layer is coded whose keys and values, in this order, are like the sample.

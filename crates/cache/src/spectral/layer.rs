@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use fourier_kv_kernels::coded::{LANES, SlowNodes};
 use fourier_kv_kernels::element::load_all;
 use fourier_kv_kernels::simd::CacheLine;
 use half::bf16;
@@ -14,6 +15,8 @@ use super::fit_sides::{fit_sides, share};
 use super::settings::SpectralSettings;
 use super::shares::{Shares, SideStatistics};
 use super::size::Room;
+use super::slow::{TURNINGS, node_turns};
+use super::time::cosines;
 use super::weighting::{QueryEnergy, to_tile_order, weigh_keys, weigh_values};
 use crate::bytes::{CacheBytes, held};
 use crate::rotary::{Rotary, Way};
@@ -33,12 +36,43 @@ pub(super) struct Shared {
     pub(super) cosines: Vec<f32>,
     /// `[D/2][2]`: cosines and sines of the first tokens of a superblock's blocks.
     pub(super) lanes: Vec<CacheLine>,
+    pub(super) nodes: SlowNodes,
+    /// Of each [`Turning`].
+    pub(super) node_turns: [Vec<f32>; 2],
 }
 
 impl Shared {
+    pub(super) fn new(settings: SpectralSettings, context: CacheContext, shares: Option<Arc<Shares>>) -> Self {
+        let (block, coding) = (settings.block, Coding::new(settings.without));
+        let rotary = Rotary::new(&context.shape.rope_frequencies, LANES * block);
+        let (cosines, lanes, nodes) = (cosines(block), lanes(&rotary, block), SlowNodes::new(block));
+        let node_turns = TURNINGS.map(|turning| node_turns(&rotary, &nodes, turning));
+        Shared { settings, context, rotary, shares, coding, cosines, lanes, nodes, node_turns }
+    }
+
+    /// Bytes of what the layers of a cache share, with the two counts of those that do.
+    pub(super) fn bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
+        let rotary = Rotary::new(&shape.rope_frequencies, LANES * settings.block);
+        let turns: usize = TURNINGS.iter().map(|turning| turning.nodes()).sum();
+        rotary.bytes()
+            + rotary.pairs() * (2 * size_of::<CacheLine>() + turns * 2 * size_of::<f32>())
+            + settings.block * settings.block * size_of::<f32>()
+            + Coding::bytes(settings.without)
+            + size_of::<Shared>()
+            + 2 * size_of::<usize>()
+    }
+
     pub(super) fn shape(&self) -> &CacheShape {
         &self.context.shape
     }
+}
+
+/// Cosines and sines of the first tokens of a superblock's blocks, `[D/2][2]`.
+fn lanes(rotary: &Rotary, block: usize) -> Vec<CacheLine> {
+    let mut lanes = vec![CacheLine::ZERO; 2 * rotary.pairs()];
+    let pairs = CacheLine::floats_mut(&mut lanes).as_chunks_mut().0;
+    pairs.iter_mut().enumerate().for_each(|(pair, to)| *to = rotary.vectors(pair, block));
+    lanes
 }
 
 /// What rows are weighed with.

@@ -30,6 +30,7 @@ mod encode;
 mod fit;
 mod fit_sides;
 mod fitted;
+mod key_scores;
 mod layer;
 mod park;
 mod plain;
@@ -39,6 +40,7 @@ mod settings;
 mod shares;
 mod side;
 mod size;
+mod slow;
 mod stream;
 mod tables;
 mod tiles;
@@ -47,9 +49,6 @@ mod weighting;
 mod without;
 
 use std::sync::Arc;
-
-use fourier_kv_kernels::coded::LANES;
-use fourier_kv_kernels::simd::CacheLine;
 
 pub(crate) use budget::{at_most, within};
 pub use fitted::{Coefficient, Fitter, LayerSample, SideFit};
@@ -62,9 +61,7 @@ use crate::bytes::{CacheBytes, held};
 use crate::error::check_layer;
 use crate::exact::check_queries;
 use crate::park::{ParkError, SectionWriter};
-use crate::rotary::Rotary;
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
-use coding::Coding;
 use layer::{Layer, Shared};
 
 /// A cache of block transform codes.
@@ -84,16 +81,14 @@ impl SpectralCache {
             panic!("{wrong}");
         }
         let settings = SpectralSettings { rate: Rate::Bits(settings.rate.bits()), ..settings };
-        let rotary = rotary(&settings, &context.shape);
         let layers = (0..context.shape.layers).map(|index| Layer::new(index, &context.shape)).collect();
-        let (shares, coding) = (shares.filter(|_| !settings.without.shares), Coding::new(settings.without));
+        let shares = shares.filter(|_| !settings.without.shares);
         // Where all dims count alike, all roots are unit matrices.
         let context = match settings.without.weights {
             true => CacheContext::uniform(CacheShape::clone(&context.shape)),
             false => context,
         };
-        let (cosines, lanes) = (time::cosines(settings.block), lanes(&rotary, settings.block));
-        SpectralCache { shared: Arc::new(Shared { settings, context, rotary, shares, coding, cosines, lanes }), layers }
+        SpectralCache { shared: Arc::new(Shared::new(settings, context, shares)), layers }
     }
 
     /// What the codes of each layer are expected to lose, keys and values; `None` until all layers have some.
@@ -107,30 +102,6 @@ impl SpectralCache {
         let layer = self.layers.get(layer)?;
         Some((layer.sink_len(), attend::rebuilt(layer, &self.shared, workspace)?))
     }
-}
-
-/// Angles of the tokens of a superblock.
-fn rotary(settings: &SpectralSettings, shape: &CacheShape) -> Rotary {
-    Rotary::new(&shape.rope_frequencies, LANES * settings.block)
-}
-
-/// Cosines and sines of the first tokens of a superblock's blocks, `[D/2][2]`.
-fn lanes(rotary: &Rotary, block: usize) -> Vec<CacheLine> {
-    let mut lanes = vec![CacheLine::ZERO; 2 * rotary.pairs()];
-    let pairs = CacheLine::floats_mut(&mut lanes).as_chunks_mut().0;
-    pairs.iter_mut().enumerate().for_each(|(pair, to)| *to = rotary.vectors(pair, block));
-    lanes
-}
-
-/// Heap bytes of what the layers share, with its two counts.
-fn shared_bytes(settings: &SpectralSettings, shape: &CacheShape) -> usize {
-    let rotary = rotary(settings, shape);
-    rotary.bytes()
-        + 2 * rotary.pairs() * size_of::<CacheLine>()
-        + settings.block * settings.block * size_of::<f32>()
-        + Coding::bytes(settings.without)
-        + size_of::<Shared>()
-        + 2 * size_of::<usize>()
 }
 
 impl KvCache for SpectralCache {
@@ -199,7 +170,7 @@ impl KvCache for SpectralCache {
     }
 
     fn bytes(&self) -> CacheBytes {
-        let bookkeeping = held(&self.layers) + shared_bytes(&self.shared.settings, self.shared.shape());
+        let bookkeeping = held(&self.layers) + Shared::bytes(&self.shared.settings, self.shared.shape());
         let mut bytes = CacheBytes { bookkeeping, ..CacheBytes::default() };
         self.layers.iter().for_each(|layer| bytes += layer.bytes());
         bytes

@@ -1,11 +1,12 @@
 //! How many bytes coded tokens may take, and how many a prompt will take: in numbers of tokens alone, whatever its
 //! content.
 
-use super::layer::Layer;
+use fourier_kv_kernels::coded::LANES;
+
+use super::layer::{Layer, Shared};
 use super::settings::{Span, SpectralSettings};
 use super::shares::Shares;
 use super::tiles::Tiles;
-use super::{LANES, shared_bytes};
 use crate::expected::PromptSize;
 use crate::tokens::{Tokens, room_after};
 use crate::{CacheBytes, CacheShape};
@@ -161,7 +162,7 @@ pub(crate) fn expected_bytes(
     CacheBytes {
         tokens: shape.exact_bytes(sink + tail, 2),
         codes,
-        bookkeeping: shape.layers * (size_of::<Layer>() + energy + heads) + shared_bytes(settings, shape),
+        bookkeeping: shape.layers * (size_of::<Layer>() + energy + heads) + Shared::bytes(settings, shape),
         ..CacheBytes::default()
     }
 }

@@ -1,26 +1,37 @@
 //! What the codes of a side mean, as one token's attention reads them. Made anew for each token and layer, in working
 //! memory: kept, they would be a good part of what the codes themselves take.
 
-use fourier_kv_kernels::coded::{Direction, SideTables, padded};
+use fourier_kv_kernels::coded::{Direction, SideTables, padded, slow_columns};
 use fourier_kv_kernels::trellis::{PairLayout, STEP};
 
+use super::layer::Shared;
 use super::side::Side;
+use super::slow::{pairs_of, turning};
 use super::stream::{CodeTables, Order, for_group, groups, pair_code};
 
 /// Fills the tables of keys.
-pub(super) fn of_keys(side: &Side, out: &mut SideTables) {
+pub(super) fn of_keys(side: &Side, shared: &Shared, out: &mut SideTables) {
     out.clear();
     let (tables, mut layout) = (side.tables(), PairLayout::default());
     out.table_starts.push(0);
+    out.column_starts.push(0);
     for tile in 0..side.tiles.count() {
         let (bytes, _) = side.direction_bytes(tile);
         let n = side.tiles.channels(tile).len();
         let step = key_pairs(side, tile, &tables, &mut layout, out);
-        let mean = &side.mean[side.tiles.start(tile)..][..n];
+        let (mean, first) = (&side.mean[side.tiles.start(tile)..][..n], out.mean.len());
         out.mean.extend(mean.iter().map(|x| if step > 0.0 { x / step } else { 0.0 }));
         out.steps.push(step);
-        table(bytes, n, &mut out.table);
+        let turning = turning(&side.tiles, tile, shared.shape(), &shared.rotary, side.block());
+        out.slow.push(turning);
+        if turning.is_some() {
+            let pairs = pairs_of(side.tiles.channels(tile), shared.shape().head_dim);
+            slow_columns(bytes, &out.mean[first..], &shared.rotary.frequencies()[pairs], &mut out.columns);
+        } else {
+            table(bytes, n, &mut out.table);
+        }
         out.table_starts.push(out.table.len());
+        out.column_starts.push(out.columns.len());
     }
     out.starts.push(out.pairs.len() as u32);
     out.trellis_words = layout.words()[0];

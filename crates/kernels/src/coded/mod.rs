@@ -17,12 +17,16 @@ mod outputs;
 mod rebuild;
 mod scores;
 mod scratch;
+mod slow;
 
 pub use keys::{KeyTile, RUN, TWO, key_channels, padded};
 pub use outputs::{Direction, TOGETHER, ValueTile, WeightSpectra, add_outputs, weight_spectra};
 pub use rebuild::{Tile, rebuild};
 pub use scores::{Segment, add_scores, exponentials, largest, queries_of_lanes};
 pub use scratch::{CodedScratch, SideTables};
+pub use slow::{
+    SlowNodes, SlowSpectra, SlowTile, Turning, add_slow_scores, add_slow_spectra, queries_of_nodes, slow_columns,
+};
 
 use crate::simd::WIDTH;
 

@@ -6,6 +6,8 @@ use crate::trellis::{Pair, PairLevels, PairReader, PairWords};
 
 /// Harmonics of a block at most.
 const MOST_HARMONICS: usize = 64;
+/// Directions that meet the same weights while those are in registers.
+const DIRECTIONS: usize = 2;
 /// Superblocks whose outputs are summed up together.
 pub const TOGETHER: usize = 4;
 
@@ -176,32 +178,59 @@ impl Outputs<'_> {
         let Outputs { tile, words, levels, weights, out, stride } = self;
         let mut reader =
             PairReader::<V, S>::new(*words.first_chunk().expect("no more than there are"), levels, tile.first);
-        let mut values = Aligned([[[0; WIDTH]; MOST_HARMONICS / 2]; S]);
+        let mut values = Aligned([[[[0; WIDTH]; MOST_HARMONICS / 2]; S]; DIRECTIONS]);
         let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
         let mut next = tile.first;
-        for direction in tile.directions {
-            let pairs = &tile.pairs[next..next + usize::from(direction.pairs)];
-            next += pairs.len();
-            for (i, pair) in pairs.iter().enumerate().take(MOST_HARMONICS / 2) {
-                let all = reader.read(pair);
-                for s in 0..S {
-                    V::store_integers(all[s], &mut values.0[s][i]);
+        for directions in tile.directions.chunks(DIRECTIONS) {
+            let first = next;
+            let pairs = |direction: &Direction, next: &mut usize| {
+                let pairs = &tile.pairs[*next..*next + usize::from(direction.pairs)];
+                *next += pairs.len();
+                pairs
+            };
+            let places = |pairs: &[Pair]| pairs.last().map_or(0, |pair| usize::from(pair.place) + 1);
+            let harmonics = directions.iter().map(|d| places(pairs(d, &mut next))).max().unwrap_or(0);
+            let harmonics = harmonics.min(MOST_HARMONICS / 2);
+            let mut at = first;
+            for (direction, values) in directions.iter().zip(&mut values.0) {
+                let pairs = pairs(direction, &mut at);
+                // What is not there is 0, as another direction has it.
+                if pairs.len() < harmonics {
+                    values.iter_mut().for_each(|values| values[..harmonics].fill([0; WIDTH]));
+                }
+                for pair in pairs {
+                    let all = reader.read(pair);
+                    for s in 0..S {
+                        V::store_integers(all[s], &mut values[s][usize::from(pair.place) % (MOST_HARMONICS / 2)]);
+                    }
                 }
             }
+            let of = Some { directions, values: &values.0, harmonics, weights };
             let mut first = 0;
             while first < heads {
-                let of = Some { pairs, values: &values.0, weights, first: from + first };
-                let (sums, count) = match heads - first {
-                    1 => (of.heads::<V, 1>(), 1),
-                    2 => (of.heads::<V, 2>(), 2),
-                    3 => (of.heads::<V, 3>(), 3),
-                    4 | 5 => (of.heads::<V, 4>(), 4),
-                    6..12 => (of.heads::<V, 6>(), 6),
-                    _ => (of.heads::<V, 12>(), 12),
+                let count = match heads - first {
+                    few @ ..=4 => few,
+                    5 => 4,
+                    6..9 => 6,
+                    9..12 => 9,
+                    _ => 12,
                 };
-                for (head, sum) in (first..).zip(sums).take(count) {
-                    out[head * stride + usize::from(direction.row)] +=
-                        sum * (weights.steps[from + head] * direction.step);
+                let out = (&mut out[first * stride..], stride);
+                match (directions.len(), count) {
+                    (1, 1) => of.heads::<V, 1, 1>(from + first, out),
+                    (1, 2) => of.heads::<V, 1, 2>(from + first, out),
+                    (1, 3) => of.heads::<V, 1, 3>(from + first, out),
+                    (1, 4) => of.heads::<V, 1, 4>(from + first, out),
+                    (1, 6) => of.heads::<V, 1, 6>(from + first, out),
+                    (1, 9) => of.heads::<V, 1, 9>(from + first, out),
+                    (1, _) => of.heads::<V, 1, 12>(from + first, out),
+                    (_, 1) => of.heads::<V, DIRECTIONS, 1>(from + first, out),
+                    (_, 2) => of.heads::<V, DIRECTIONS, 2>(from + first, out),
+                    (_, 3) => of.heads::<V, DIRECTIONS, 3>(from + first, out),
+                    (_, 4) => of.heads::<V, DIRECTIONS, 4>(from + first, out),
+                    (_, 6) => of.heads::<V, DIRECTIONS, 6>(from + first, out),
+                    (_, 9) => of.heads::<V, DIRECTIONS, 9>(from + first, out),
+                    _ => of.heads::<V, DIRECTIONS, 12>(from + first, out),
                 }
                 first += count;
             }
@@ -209,36 +238,44 @@ impl Outputs<'_> {
     }
 }
 
-/// The pairs of a direction and the heads that meet them.
-struct Some<'a> {
-    pairs: &'a [Pair],
-    values: &'a [[[i32; WIDTH]; MOST_HARMONICS / 2]],
+/// The values of a few directions, and the weights that they meet.
+struct Some<'a, const S: usize> {
+    directions: &'a [Direction],
+    /// By places.
+    values: &'a [[[[i32; WIDTH]; MOST_HARMONICS / 2]; S]; DIRECTIONS],
+    /// Places that there are.
+    harmonics: usize,
     weights: WeightSpectra<'a>,
-    first: usize,
 }
 
-impl Some<'_> {
-    /// Sums of products of `R` heads.
+impl<const S: usize> Some<'_, S> {
+    /// Adds sums of products of `D` directions with `R` heads from `head` on.
     #[inline(always)]
-    fn heads<V: Simd, const R: usize>(&self) -> [f32; WIDTH] {
+    fn heads<V: Simd, const D: usize, const R: usize>(&self, head: usize, (out, stride): (&mut [f32], usize)) {
         let heads = self.weights.steps.len();
         let a_superblock = self.weights.spectra.len() / TOGETHER;
-        let mut sums = [V::integers(0); R];
-        for (values, spectra) in self.values.iter().zip(self.weights.spectra.chunks_exact(a_superblock)) {
-            for (pair, value) in self.pairs.iter().zip(values) {
-                let at = usize::from(pair.place) * heads + self.first;
-                let spectra: &[[i32; WIDTH]; R] = spectra[at..].first_chunk().expect("heads of a harmonic");
+        let mut sums = [[V::integers(0); R]; D];
+        for (s, spectra) in self.weights.spectra.chunks_exact(a_superblock).enumerate().take(S) {
+            for (place, spectra) in spectra.chunks_exact(heads).enumerate().take(self.harmonics) {
+                let spectra: &[[i32; WIDTH]; R] = spectra[head..].first_chunk().expect("heads of a harmonic");
                 for r in 0..R {
-                    sums[r] = V::dot_vectors(sums[r], value, &spectra[r]);
+                    for d in 0..D {
+                        sums[d][r] = V::dot_vectors(sums[d][r], &self.values[d][s][place], &spectra[r]);
+                    }
                 }
             }
         }
-        let mut all = [V::Floats::splat(0.0); WIDTH];
-        for r in 0..R {
-            all[r] = V::to_floats(sums[r]);
+        for (direction, sums) in self.directions.iter().zip(sums) {
+            let mut all = [V::Floats::splat(0.0); WIDTH];
+            for r in 0..R {
+                all[r] = V::to_floats(sums[r]);
+            }
+            let mut totals = [0.0; WIDTH];
+            V::Floats::sums(all).store(&mut totals);
+            for r in 0..R {
+                out[r * stride + usize::from(direction.row)] +=
+                    totals[r] * (self.weights.steps[head + r] * direction.step);
+            }
         }
-        let mut out = [0.0; WIDTH];
-        V::Floats::sums(all).store(&mut out);
-        out
     }
 }

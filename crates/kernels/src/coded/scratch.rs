@@ -1,6 +1,7 @@
 //! Working memory of one token's attention over coded blocks, kept from step to step.
 
 use super::outputs::Direction;
+use super::slow::Turning;
 use crate::simd::CacheLine;
 use crate::trellis::Pair;
 
@@ -10,9 +11,9 @@ pub struct CodedScratch {
     /// What the codes of keys and of values mean.
     pub tables: [SideTables; 2],
     /// Vectors, several runs of them.
-    pub vectors: [Vec<CacheLine>; 5],
+    pub vectors: [Vec<CacheLine>; 6],
     /// Single floats, several runs of them.
-    pub singles: [Vec<f32>; 3],
+    pub singles: [Vec<f32>; 4],
 }
 
 /// What the codes of one side mean, for all its tiles.
@@ -30,6 +31,12 @@ pub struct SideTables {
     pub table: Vec<i32>,
     /// Where the table of each tile begins, and where the last ends.
     pub table_starts: Vec<usize>,
+    /// Whether the keys of a tile are met without being rebuilt, [`super::SlowTile`]; it has `columns` then, and no table.
+    pub slow: Vec<Option<Turning>>,
+    /// Directions and means of slow tiles.
+    pub columns: Vec<f32>,
+    /// Where those of each tile begin, and where the last end.
+    pub column_starts: Vec<usize>,
     /// Means, in the steps of their tile.
     pub mean: Vec<f32>,
     /// `[tiles]`: what channels are in.
@@ -49,6 +56,9 @@ impl SideTables {
         self.tiles.clear();
         self.table.clear();
         self.table_starts.clear();
+        self.slow.clear();
+        self.columns.clear();
+        self.column_starts.clear();
         self.mean.clear();
         self.steps.clear();
         self.harmonic_steps.clear();
