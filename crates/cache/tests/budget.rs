@@ -48,6 +48,7 @@ impl Case {
                 origin: PlanOrigin { tokens: 1, sequences: 1, text_sha256: text(), harmonics: 1, rank: text() },
                 heads: vec![],
                 shares: Some(shares),
+                codes: Some(fourier_kv_cache::spectral::CODES),
             })
         })
     }

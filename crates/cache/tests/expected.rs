@@ -90,6 +90,7 @@ fn plan(band: Band) -> Arc<Plan> {
         origin,
         heads,
         shares: None,
+        codes: None,
     })
 }
 

@@ -33,6 +33,7 @@ fn plan(shape: &CacheShape, band: Band, keys: &[u16], values: &[u16]) -> Plan {
         },
         heads: vec![vec![head; shape.kv_heads]; shape.layers],
         shares: None,
+        codes: None,
     }
 }
 

@@ -233,7 +233,14 @@ fn plans_come_back() {
     let origin = PlanOrigin { tokens: 9, sequences: 1, text_sha256: "0".into(), harmonics: 4, rank: "weighted".into() };
     let head = HeadPlan { keys: vec![1, 3], values: vec![0, 2, 5] };
     let band = fourier_kv_cache::fourier::Band::Carrier;
-    let plan = Plan { model, band, origin, heads: vec![vec![head.clone(), HeadPlan::default()]; 2], shares: None };
+    let plan = Plan {
+        model,
+        band,
+        origin,
+        heads: vec![vec![head.clone(), HeadPlan::default()]; 2],
+        shares: None,
+        codes: None,
+    };
     let mut cache = kind.parse::<CacheKind>().unwrap().build(&context(), Some(plan.into())).unwrap();
     let (tape, ws) = (Tape::new(shape(), "plan"), workspace());
     let mut again = unpark(&file_of(cache.as_ref())).unwrap();

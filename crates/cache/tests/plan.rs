@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::{context, shape};
 use fourier_kv_cache::fourier::Band;
 use fourier_kv_cache::plan::{HeadPlan, Plan, PlanError, PlanModel, PlanOrigin};
+use fourier_kv_cache::spectral::{CODES, Shares};
 use fourier_kv_cache::{CacheError, CacheKind};
 use proptest::prelude::*;
 
@@ -24,6 +25,7 @@ fn plan() -> Plan {
         },
         heads: vec![vec![head(0), head(1)], vec![head(2), head(0)]],
         shares: None,
+        codes: None,
     }
 }
 
@@ -88,6 +90,22 @@ fn a_plan_for_something_else_is_refused() {
     assert!(build("fourier:band=carrier").is_ok());
     assert!(matches!(build("fourier:band=base"), Err(CacheError::Plan(PlanError::Band { .. }))));
     assert!(matches!(build("exact"), Err(CacheError::Plan(PlanError::NoUse { .. }))));
+}
+
+/// A plan whose shares were measured with other codes would double errors without a word.
+#[test]
+fn a_plan_of_other_codes_is_refused() {
+    let shares = Shares { rates: vec![0.5, 8.0], bits: vec![vec![[0.5; 2]; 2], vec![[8.0; 2]; 2]] };
+    let of = |codes| Plan { heads: Vec::new(), shares: Some(shares.clone()), codes, ..plan() };
+    let build = |codes| "spectral".parse::<CacheKind>().unwrap().build(&context(), Some(Arc::new(of(codes))));
+    assert!(build(Some(CODES)).is_ok());
+    for codes in [None, Some(CODES - 1), Some(CODES + 1)] {
+        let read = Plan::from_json(of(codes).to_json().as_bytes()).unwrap();
+        assert_eq!(read.codes, codes);
+        let refused = build(read.codes).err().unwrap();
+        assert!(matches!(refused, CacheError::Plan(PlanError::Codes { got }) if got == codes), "{refused}");
+        assert!(refused.to_string().contains("fourier-kv calibrate"), "{refused}");
+    }
 }
 
 proptest! {

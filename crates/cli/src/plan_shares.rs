@@ -109,6 +109,7 @@ mod tests {
             origin: PlanOrigin { tokens: 0, sequences: 0, text_sha256: text(), harmonics: 1, rank: text() },
             heads: vec![vec![head(&[0], &[1, 2]), head(&[], &[0, 1])], vec![head(&[1], &[]), head(&[0, 1], &[])]],
             shares: None,
+            codes: None,
         }
     }
 

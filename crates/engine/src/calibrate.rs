@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fourier_kv_cache::fourier::calibration::Calibration;
 use fourier_kv_cache::fourier::{FourierSettings, Rank};
 use fourier_kv_cache::plan::{Plan, PlanModel, PlanOrigin};
+use fourier_kv_cache::spectral::CODES;
 use fourier_kv_cache::{KvCache, LayerTrace, TraceCache};
 use fourier_kv_model::decoder::{LogitRows, Progress, Sequence};
 use sha2::{Digest, Sha256};
@@ -82,7 +83,7 @@ pub fn calibrate_shares(
         rank: "harm".to_owned(),
     };
     let band = FourierSettings::default().band;
-    Ok(Plan { model: plan_model(engine), band, origin, heads: Vec::new(), shares: Some(shares) })
+    Ok(Plan { model: plan_model(engine), band, origin, heads: Vec::new(), shares: Some(shares), codes: Some(CODES) })
 }
 
 fn sha256(text: &str) -> String {

@@ -92,7 +92,7 @@ impl Calibration {
             };
             heads.iter().map(head).collect()
         });
-        Plan { model, band: self.settings.band, origin, heads: heads.collect(), shares: None }
+        Plan { model, band: self.settings.band, origin, heads: heads.collect(), shares: None, codes: None }
     }
 }
 

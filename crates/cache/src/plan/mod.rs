@@ -14,7 +14,7 @@ pub use file::{MAX_PLAN_BYTES, PLAN_VERSION};
 use crate::CacheShape;
 use crate::fourier::Band;
 use crate::fourier::settings;
-use crate::spectral::Shares;
+use crate::spectral::{CODES, Shares};
 
 /// The spectral tracks of one key/value head: dims, or rotary pairs for keys in the carrier band; ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub struct Plan {
     /// How the keys and values of each layer share a rate, for `spectral`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
+    /// Which codes those were measured with: [`CODES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<u32>,
 }
 
 /// A plan that cannot be used.
@@ -122,6 +125,16 @@ pub enum PlanError {
         expected: String,
         /// What the plan says.
         got: String,
+    },
+    /// Its shares were measured with other codes.
+    #[error(
+        "the plan was made with {}, this program has version {CODES}: errors would be up to twice as large; make the \
+         plan anew with `fourier-kv calibrate`",
+        got.map_or("an older version of the codes".to_owned(), |got| format!("version {got} of the codes"))
+    )]
+    Codes {
+        /// The plan's codes, if it says so.
+        got: Option<u32>,
     },
     /// It was made for another band.
     #[error("the plan was made for band={made_for}, the cache has band={}", asked.name())]
@@ -175,11 +188,15 @@ impl Plan {
     /// How rates are shared out, if it can serve `spectral` caches of this shape.
     ///
     /// # Errors
-    /// [`PlanError::Shape`] or [`PlanError::OtherKind`] if not.
+    /// [`PlanError::Shape`], [`PlanError::OtherKind`] or [`PlanError::Codes`] if not.
     pub fn check_shares(&self, shape: &CacheShape) -> Result<&Shares, PlanError> {
         self.check_lists()?;
         self.check_shape(shape)?;
-        self.shares.as_ref().ok_or(PlanError::OtherKind { made_for: self.kind(), kind: "spectral" })
+        let shares = self.shares.as_ref().ok_or(PlanError::OtherKind { made_for: self.kind(), kind: "spectral" })?;
+        match self.codes {
+            Some(CODES) => Ok(shares),
+            got => Err(PlanError::Codes { got }),
+        }
     }
 
     /// Whether it can serve `fourier` caches of this shape and band.

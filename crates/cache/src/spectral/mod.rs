@@ -64,6 +64,10 @@ use crate::park::{ParkError, SectionWriter};
 use crate::{AttnRows, CacheContext, CacheError, CacheKind, CacheShape, KvCache, KvRows, QueryRows, Workspace};
 use layer::{Layer, Shared};
 
+/// The version of the codes. Another one loses other parts at a rate, so that plans, which share out rates by what was lost,
+/// are to be made anew.
+pub const CODES: u32 = 2;
+
 /// A cache of block transform codes.
 #[derive(Clone, Debug)]
 pub struct SpectralCache {
