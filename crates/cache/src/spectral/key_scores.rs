@@ -74,7 +74,7 @@ impl Attention<'_> {
                 out.means.fill([0.0; LANES]);
                 most = turning;
             }
-            most = if turning == Turning::Slowly { turning } else { most };
+            most = most.max(turning);
             self.add_slow_tile((tile, turning), superblocks, turned, vectors);
             if !goes_on(tile + 1) {
                 self.add_slow_scores((head(tile), most), superblocks.1, vectors.slow, scores);
@@ -169,7 +169,7 @@ impl Attention<'_> {
         let (dim, group) = (shape.head_dim, shape.group());
         let (head, pairs) = (usize::from(members[0]) / dim, pairs_of(members, dim));
         let a_superblock = turning.nodes() * group * members.len();
-        let turns = &self.shared.node_turns[if turning == Turning::Hardly { 0 } else { 1 }];
+        let turns = &self.shared.node_turns[turning as usize];
         vectors.nodes.resize(TWO * a_superblock, 0.0);
         for (s, out) in vectors.nodes.chunks_exact_mut(a_superblock).enumerate() {
             // Those of the first again where there is no second, whose spectra nobody reads.

@@ -37,7 +37,7 @@ pub(super) struct Shared {
     /// `[D/2][2]`: cosines and sines of the first tokens of a superblock's blocks.
     pub(super) lanes: Vec<CacheLine>,
     pub(super) nodes: SlowNodes,
-    /// Of each [`Turning`].
+    /// Of [`TURNINGS`], by their numbers.
     pub(super) node_turns: [Vec<f32>; 2],
 }
 

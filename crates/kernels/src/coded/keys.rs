@@ -76,12 +76,7 @@ impl Operation for Channels<'_> {
         let runs = n.div_ceil(RUN);
         for (f, ends) in tile.starts.windows(2).enumerate() {
             let pairs = &tile.pairs[ends[0] as usize..ends[1] as usize];
-            for (pair, values) in pairs.iter().zip(&mut values.0) {
-                let both = reader.read(pair);
-                for s in 0..TWO {
-                    V::store_integers(both[s], &mut values[s]);
-                }
-            }
+            reader.read_all(pairs, &mut values.0);
             let step = V::Floats::splat(tile.steps[f]);
             for run in 0..runs {
                 let sums = products::<V>(&tile, pairs, &values.0, run * RUN);

@@ -18,15 +18,15 @@ mod rebuild;
 mod scores;
 mod scratch;
 mod slow;
+mod slow_nodes;
 
 pub use keys::{KeyTile, RUN, TWO, key_channels, padded};
 pub use outputs::{Direction, TOGETHER, ValueTile, WeightSpectra, add_outputs, weight_spectra};
 pub use rebuild::{Tile, rebuild};
 pub use scores::{Segment, add_scores, exponentials, largest, queries_of_lanes};
 pub use scratch::{CodedScratch, SideTables};
-pub use slow::{
-    SlowNodes, SlowSpectra, SlowTile, Turning, add_slow_scores, add_slow_spectra, queries_of_nodes, slow_columns,
-};
+pub use slow::{SlowSpectra, SlowTile, add_slow_scores, add_slow_spectra, queries_of_nodes, slow_columns};
+pub use slow_nodes::{SlowNodes, Turning};
 
 use crate::simd::WIDTH;
 

@@ -97,8 +97,7 @@ impl Operation for Spectra<'_> {
             let scale = V::Floats::splat(if *step > 0.0 { 1.0 / *step } else { 0.0 });
             for (i, pair) in weights.as_chunks::<2>().0.iter().enumerate() {
                 let [first, second] = pair.each_ref().map(|x| V::to_integers(V::Floats::load(x).mul(scale)));
-                let both = V::or(V::and(first, V::integers(0xFFFF)), V::shift_left::<16>(second));
-                V::store_integers(both, &mut spectra[i * heads + head]);
+                V::store_integers(V::halves(first, second), &mut spectra[i * heads + head]);
             }
         }
     }
@@ -182,18 +181,15 @@ impl Outputs<'_> {
         let (from, heads) = (weights.heads.0, weights.heads.1 - weights.heads.0);
         let mut next = tile.first;
         for directions in tile.directions.chunks(DIRECTIONS) {
-            let first = next;
-            let pairs = |direction: &Direction, next: &mut usize| {
-                let pairs = &tile.pairs[*next..*next + usize::from(direction.pairs)];
-                *next += pairs.len();
-                pairs
-            };
-            let places = |pairs: &[Pair]| pairs.last().map_or(0, |pair| usize::from(pair.place) + 1);
-            let harmonics = directions.iter().map(|d| places(pairs(d, &mut next))).max().unwrap_or(0);
+            let mut all_pairs: [&[Pair]; DIRECTIONS] = [&[]; DIRECTIONS];
+            let mut harmonics = 0;
+            for (direction, pairs) in directions.iter().zip(&mut all_pairs) {
+                *pairs = &tile.pairs[next..next + usize::from(direction.pairs)];
+                next += pairs.len();
+                harmonics = pairs.last().map_or(0, |pair| usize::from(pair.place) + 1).max(harmonics);
+            }
             let harmonics = harmonics.min(MOST_HARMONICS / 2);
-            let mut at = first;
-            for (direction, values) in directions.iter().zip(&mut values.0) {
-                let pairs = pairs(direction, &mut at);
+            for (pairs, values) in all_pairs.into_iter().zip(&mut values.0) {
                 // What is not there is 0, as another direction has it.
                 if pairs.len() < harmonics {
                     values.iter_mut().for_each(|values| values[..harmonics].fill([0; WIDTH]));
@@ -208,31 +204,11 @@ impl Outputs<'_> {
             let of = Some { directions, values: &values.0, harmonics, weights };
             let mut first = 0;
             while first < heads {
-                let count = match heads - first {
-                    few @ ..=4 => few,
-                    5 => 4,
-                    6..9 => 6,
-                    9..12 => 9,
-                    _ => 12,
-                };
                 let out = (&mut out[first * stride..], stride);
-                match (directions.len(), count) {
-                    (1, 1) => of.heads::<V, 1, 1>(from + first, out),
-                    (1, 2) => of.heads::<V, 1, 2>(from + first, out),
-                    (1, 3) => of.heads::<V, 1, 3>(from + first, out),
-                    (1, 4) => of.heads::<V, 1, 4>(from + first, out),
-                    (1, 6) => of.heads::<V, 1, 6>(from + first, out),
-                    (1, 9) => of.heads::<V, 1, 9>(from + first, out),
-                    (1, _) => of.heads::<V, 1, 12>(from + first, out),
-                    (_, 1) => of.heads::<V, DIRECTIONS, 1>(from + first, out),
-                    (_, 2) => of.heads::<V, DIRECTIONS, 2>(from + first, out),
-                    (_, 3) => of.heads::<V, DIRECTIONS, 3>(from + first, out),
-                    (_, 4) => of.heads::<V, DIRECTIONS, 4>(from + first, out),
-                    (_, 6) => of.heads::<V, DIRECTIONS, 6>(from + first, out),
-                    (_, 9) => of.heads::<V, DIRECTIONS, 9>(from + first, out),
-                    _ => of.heads::<V, DIRECTIONS, 12>(from + first, out),
-                }
-                first += count;
+                first += match directions.len() {
+                    DIRECTIONS => of.first_heads::<V, DIRECTIONS>(from + first, heads - first, out),
+                    _ => of.first_heads::<V, 1>(from + first, heads - first, out),
+                };
             }
         }
     }
@@ -249,9 +225,24 @@ struct Some<'a, const S: usize> {
 }
 
 impl<const S: usize> Some<'_, S> {
-    /// Adds sums of products of `D` directions with `R` heads from `head` on.
+    /// Adds sums of products of `D` directions with as many of `left` heads from `head` on as are treated at once; returns
+    /// how many.
     #[inline(always)]
-    fn heads<V: Simd, const D: usize, const R: usize>(&self, head: usize, (out, stride): (&mut [f32], usize)) {
+    fn first_heads<V: Simd, const D: usize>(&self, head: usize, left: usize, out: (&mut [f32], usize)) -> usize {
+        match left {
+            1 => self.heads::<V, D, 1>(head, out),
+            2 => self.heads::<V, D, 2>(head, out),
+            3 => self.heads::<V, D, 3>(head, out),
+            4 | 5 => self.heads::<V, D, 4>(head, out),
+            6..9 => self.heads::<V, D, 6>(head, out),
+            9..12 => self.heads::<V, D, 9>(head, out),
+            _ => self.heads::<V, D, 12>(head, out),
+        }
+    }
+
+    /// Adds sums of products of `D` directions with `R` heads from `head` on; returns `R`.
+    #[inline(always)]
+    fn heads<V: Simd, const D: usize, const R: usize>(&self, head: usize, (out, stride): (&mut [f32], usize)) -> usize {
         let heads = self.weights.steps.len();
         let a_superblock = self.weights.spectra.len() / TOGETHER;
         let mut sums = [[V::integers(0); R]; D];
@@ -277,5 +268,6 @@ impl<const S: usize> Some<'_, S> {
                     totals[r] * (self.weights.steps[head + r] * direction.step);
             }
         }
+        R
     }
 }

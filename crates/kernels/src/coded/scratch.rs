@@ -1,7 +1,7 @@
 //! Working memory of one token's attention over coded blocks, kept from step to step.
 
 use super::outputs::Direction;
-use super::slow::Turning;
+use super::slow_nodes::Turning;
 use crate::simd::CacheLine;
 use crate::trellis::Pair;
 

@@ -19,12 +19,11 @@
 //! | `Hardly` | 3 | no | `a` | `a^3 / 6` | `b^3 / 24` |
 //! | `Slowly` | 5 | yes | `a^2 / 2` | `a^3 / 6` | `b^5 / 1920` |
 
-use std::f64::consts::PI;
 use std::ops::Range;
 
-use super::LANES;
 use super::keys::{RUN, TWO};
 use super::rebuild::to_tokens;
+use super::slow_nodes::{Nodes, SlowNodes, Turning};
 use crate::isa::{Isa, Operation};
 use crate::simd::{CacheLine, Lanes, Simd, WIDTH};
 use crate::trellis::{Pair, PairLevels, PairReader, PairWords};
@@ -42,78 +41,6 @@ const PARTS: usize = 2;
 const MOST_SUM: f32 = 32_767.0 / LEBESGUE;
 /// Above the Lebesgue constants of three and five Chebyshev nodes, 1.67 and 1.99.
 const LEBESGUE: f32 = 2.0;
-
-/// How much the pairs of a tile turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turning {
-    /// So little that coded parts turn as their block's middle does.
-    Hardly,
-    /// So little that what turns within a block is linear.
-    Slowly,
-}
-
-impl Turning {
-    /// Positions of a superblock at which queries are brought to directions.
-    pub fn nodes(self) -> usize {
-        match self {
-            Turning::Hardly => 3,
-            Turning::Slowly => 5,
-        }
-    }
-}
-
-/// How a polynomial through positions of a superblock becomes its values at the middles of blocks.
-#[derive(Clone, Debug)]
-pub struct SlowNodes {
-    three: Nodes<3>,
-    five: Nodes<5>,
-}
-
-impl SlowNodes {
-    /// For blocks of so many tokens.
-    pub fn new(block: usize) -> Self {
-        SlowNodes { three: Nodes::new(block), five: Nodes::new(block) }
-    }
-
-    /// Tokens from the superblock's first one: Chebyshev's nodes between the middles of the first block and of the last.
-    pub fn positions(&self, turning: Turning) -> &[f64] {
-        match turning {
-            Turning::Hardly => &self.three.positions,
-            Turning::Slowly => &self.five.positions,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Nodes<const J: usize> {
-    positions: [f64; J],
-    /// What each node counts in the middle of each block.
-    lanes: [[f32; WIDTH]; J],
-    /// What each node counts in the derivative by position at each, `[at][node]`.
-    derivatives: [[f32; J]; J],
-}
-
-impl<const J: usize> Nodes<J> {
-    fn new(block: usize) -> Self {
-        let (block, half) = (block as f64, (LANES - 1) as f64 / 2.0);
-        let nodes: [f64; J] = std::array::from_fn(|j| (PI * (2 * j + 1) as f64 / (2 * J) as f64).cos());
-        // Lagrange's polynomial of node `j`, which is 1 there and 0 at the others.
-        let others = |j: usize| (0..J).filter(move |&i| i != j);
-        let counts = |j: usize, x: f64| others(j).map(|i| (x - nodes[i]) / (nodes[j] - nodes[i])).product::<f64>();
-        let derivative = |at: usize, j: usize| -> f64 {
-            let without = |k: usize| -> f64 {
-                let rest = others(j).filter(|&i| i != k).map(|i| (nodes[at] - nodes[i]) / (nodes[j] - nodes[i]));
-                rest.product::<f64>() / (nodes[j] - nodes[k])
-            };
-            others(j).map(without).sum::<f64>() / (half * block)
-        };
-        Nodes {
-            positions: nodes.map(|x| (half + half * x) * block + (block - 1.0) / 2.0),
-            lanes: std::array::from_fn(|j| std::array::from_fn(|lane| counts(j, lane as f64 / half - 1.0) as f32)),
-            derivatives: std::array::from_fn(|at| std::array::from_fn(|j| derivative(at, j) as f32)),
-        }
-    }
-}
 
 /// What the codes of a tile of keys of one head mean.
 #[derive(Clone, Copy, Debug)]
@@ -501,8 +428,7 @@ impl<const J: usize> Polynomials<'_, J> {
                 }
             }
             let [first, second] = both.map(V::to_integers);
-            let both = V::or(V::and(first, V::integers(0xFFFF)), V::shift_left::<16>(second));
-            V::store_integers(both, &mut out[(i * self.heads + self.head) * P + part]);
+            V::store_integers(V::halves(first, second), &mut out[(i * self.heads + self.head) * P + part]);
         }
         unit
     }
@@ -530,12 +456,7 @@ impl PairQueries<'_> {
         let values = codes.as_chunks_mut::<TWO>().0;
         for (f, ends) in tile.starts.windows(2).enumerate() {
             let pairs = &tile.pairs[ends[0] as usize..ends[1] as usize];
-            for (pair, values) in pairs.iter().zip(&mut *values) {
-                let both = reader.read(pair);
-                for s in 0..TWO {
-                    V::store_integers(both[s], &mut values[s]);
-                }
-            }
+            reader.read_all(pairs, values);
             let of = Harmonic { pairs, values, f, step: tile.steps[f], block: tile.steps.len() };
             let mut first = 0;
             while first < self.heads {

@@ -126,6 +126,11 @@ pub trait Simd: Copy + 'static {
     fn dot_vectors(sum: Self::Integers, w: &[i32; WIDTH], x: &[i32; WIDTH]) -> Self::Integers;
     /// The floats to the nearest integers, ties to even; below 2^31.
     fn to_integers(x: Self::Floats) -> Self::Integers;
+    /// The lower 16 bits of one as the lower halves, of the other as the upper ones.
+    #[inline(always)]
+    fn halves(low: Self::Integers, high: Self::Integers) -> Self::Integers {
+        Self::or(Self::and(low, Self::integers(0xFFFF)), Self::shift_left::<16>(high))
+    }
     /// Shifts halves of 16 bits to the left, all by the same 0 to 16 bits.
     #[inline(always)]
     fn shift_halves_left(a: Self::Integers, by: u32) -> Self::Integers {

@@ -240,6 +240,17 @@ impl<'a, V: Simd, const S: usize> PairReader<'a, V, S> {
         out
     }
 
+    /// The next pairs, one after another.
+    #[inline(always)]
+    pub(crate) fn read_all(&mut self, pairs: &[Pair], out: &mut [[[i32; WIDTH]; S]]) {
+        for (pair, out) in pairs.iter().zip(out) {
+            let all = self.read(pair);
+            for s in 0..S {
+                V::store_integers(all[s], &mut out[s]);
+            }
+        }
+    }
+
     #[inline(always)]
     fn value(&self, s: usize, pair: &Pair, window: V::Integers) -> V::Integers {
         let upper = V::and(V::shift_left::<15>(window), V::integers(!0xFFFF));
